@@ -1,0 +1,20 @@
+"""Unmodified NiftyNet 0.6.0 on today's TensorFlow, NumPy, pandas and nibabel.
+
+The only room of this project that patches anything. Every patch stands beside its reason:
+
+- :mod:`niftynet_ext.compat.tensorflow_v1`: ``import tensorflow`` gives the TensorFlow 1 interface
+- :mod:`niftynet_ext.compat.contrib`: the parts of ``tf.contrib`` that NiftyNet uses
+- :mod:`niftynet_ext.compat.scientific`: names that NumPy, pandas, nibabel and Python dropped
+- :mod:`niftynet_ext.compat.post_import`: what is done to a NiftyNet module once it is loaded
+"""
+
+
+def install():
+    """Prepare this process for ``import niftynet``; a second call does nothing.
+
+    :raises ImportError: TensorFlow is missing, with the command that installs it
+    """
+    from niftynet_ext.compat import post_import, scientific, tensorflow_v1
+    scientific.install()
+    tensorflow_v1.install()
+    post_import.install()

@@ -1,0 +1,50 @@
+"""What happens to a NiftyNet module right after it is loaded (its file stays as it is)."""
+import importlib.abc
+import importlib.util
+import sys
+
+
+def register_short_names(factory):
+    """Teach NiftyNet's factories the short names of this project.
+
+    :param factory: the module ``niftynet.engine.application_factory``
+    """
+    from niftynet_ext import registry
+    registry.register(factory)
+
+
+ACTIONS = {"niftynet.engine.application_factory": register_short_names}
+
+
+class PostImportFinder(importlib.abc.MetaPathFinder):
+    """Finds the modules of :data:`ACTIONS` as Python would, and acts once they are executed."""
+
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        """
+        :param fullname: dotted name of the module being imported
+        :return: the ordinary spec with an action after execution, or None
+        """
+        if fullname not in ACTIONS:
+            return None
+        position = sys.meta_path.index(cls)
+        for finder in sys.meta_path[position + 1:]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                break
+        else:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            ACTIONS[fullname](module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def install():
+    """Put the finder first; does nothing when it is there already."""
+    if PostImportFinder not in sys.meta_path:
+        sys.meta_path.insert(0, PostImportFinder)

@@ -1,0 +1,112 @@
+"""``import tensorflow`` as TensorFlow 1 had it, for NiftyNet and for its users' plugins.
+
+NiftyNet 0.6.0 and every plugin named in an ini file do ``import tensorflow as tf`` and use
+``tf.get_variable``, ``tf.log``, ``tf.contrib``... . TensorFlow 2 still ships that interface as
+``tensorflow.compat.v1``. A facade module takes the name ``tensorflow`` in ``sys.modules``; names
+are looked up in ``compat.v1`` first, then in TensorFlow itself. The real module is not changed.
+"""
+import functools
+import importlib
+import sys
+import types
+
+import numpy as np
+
+from niftynet_ext.compat import contrib
+
+NO_TENSORFLOW = (
+    "NiftyNet needs TensorFlow 2.15 to 2.21, which is not installed in this environment.\n"
+    "Install it with one of:\n"
+    "    pip install tensorflow-cpu           (no graphics card)\n"
+    "    pip install 'tensorflow[and-cuda]'   (NVIDIA graphics card)")
+
+
+class TensorFlowV1(types.ModuleType):
+    """Facade over ``tensorflow.compat.v1`` and, behind it, ``tensorflow``.
+
+    :param real: the module ``tensorflow``
+    :param v1: the module ``tensorflow.compat.v1``
+    """
+
+    def __init__(self, real, v1):
+        super().__init__("tensorflow", real.__doc__)
+        self.__dict__.update(
+            _real=real, _v1=v1,
+            # importing `tensorflow.python...` and `importlib.reload` go through these
+            __path__=real.__path__, __file__=real.__file__,
+            __spec__=real.__spec__, __loader__=real.__loader__,
+            __version__=real.__version__)
+
+    def __getattr__(self, name):
+        for module in (self._v1, self._real):
+            try:
+                value = getattr(module, name)
+            except AttributeError:
+                continue
+            setattr(self, name, value)  # the next look-up is a plain one
+            return value
+        raise AttributeError(f"module 'tensorflow' has no attribute {name!r}")
+
+    def __dir__(self):
+        return sorted({*super().__dir__(), *dir(self._v1)})
+
+
+def cast_outputs(py_func):
+    """``tf.py_func`` whose results are cast to the declared types.
+
+    NumPy 2 gives ``int32 array * int64 scalar`` the type int64, where NumPy 1 kept int32. NiftyNet
+    computes window coordinates that way and declares int32, which TensorFlow then refuses:
+    "1-th value returned by pyfunc_0 is int64, but expects int32".
+
+    :param py_func: ``tf.compat.v1.py_func``
+    :return: a function with the same parameters
+    """
+    @functools.wraps(py_func)
+    def wrapper(func, inp, Tout, *args, **kwargs):  # noqa: N803  (TensorFlow's name)
+        single = not isinstance(Tout, (list, tuple))
+        types_ = [Tout] if single else list(Tout)
+
+        def cast(value, dtype):
+            value = np.asarray(value)
+            wanted = dtype.as_numpy_dtype
+            # only between integer types: any other difference is the caller's mistake
+            if value.dtype.kind in "iu" and np.dtype(wanted).kind in "iu":
+                value = value.astype(wanted, copy=False)
+            return value
+
+        @functools.wraps(func)
+        def cast_func(*values):
+            out = func(*values)
+            if single or not isinstance(out, (list, tuple)):
+                return cast(out, types_[0]) if types_ else out
+            return [cast(value, dtype) for value, dtype in zip(out, types_, strict=True)]
+
+        return py_func(cast_func, inp, Tout, *args, **kwargs)
+    return wrapper
+
+
+def install():
+    """Put the facade in the place of ``tensorflow``; does nothing when it is there already.
+
+    :raises ImportError: TensorFlow is not installed
+    """
+    if isinstance(sys.modules.get("tensorflow"), TensorFlowV1):
+        return
+    try:
+        real = importlib.import_module("tensorflow")
+        v1 = importlib.import_module("tensorflow.compat.v1")
+    except ModuleNotFoundError as error:
+        if error.name == "tensorflow":
+            raise ImportError(NO_TENSORFLOW) from error
+        raise
+    if real.__version__.startswith("1."):
+        return  # NiftyNet's own stack: nothing to revive
+    v1.disable_v2_behavior()
+    facade = TensorFlowV1(real, v1)
+    facade.py_func = cast_outputs(v1.py_func)
+    contrib.install(facade)
+    # NiftyNet takes the class from the package; TensorFlow 2 has it one module further down
+    utils = importlib.import_module("tensorflow.python.keras.utils")
+    data_utils = importlib.import_module("tensorflow.python.keras.utils.data_utils")
+    utils.GeneratorEnqueuer = data_utils.GeneratorEnqueuer
+    sys.modules["tensorflow"] = facade

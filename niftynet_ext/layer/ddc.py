@@ -1,0 +1,40 @@
+"""Dense down-sampling convolution (DDC): space to channels."""
+import tensorflow as tf
+from niftynet.layer.base_layer import Layer
+
+
+def dims(tensor):
+    """Shape of a tensor: plain integers where known, scalar tensors where not.
+
+    :param tensor: any tensor of known rank
+    :return: list of int or scalar int32 tensor
+    """
+    dynamic = tf.shape(tensor)
+    return [dynamic[i] if size is None else size
+            for i, size in enumerate(tensor.shape.as_list())]
+
+
+class DDCLayer(Layer):
+    """Move each ``r x r x r`` cell of voxels into channels, without loss (paper 3.2, figure 4).
+
+    Channel order, which checkpoints depend on: input channel ``c`` at the voxel with offset
+    ``(x, y, z)`` in its cell becomes output channel ``((c*r + z)*r + y)*r + x``.
+
+    :param factor: r, the down-sampling factor of each spatial axis
+    :param name: scope name
+    """
+
+    def __init__(self, factor=2, name="ddc"):
+        super().__init__(name=name)
+        self.factor = factor
+
+    def layer_op(self, inputs):
+        """
+        :param inputs: (batch, X, Y, Z, C); X, Y, Z divisible by r
+        :return: (batch, X/r, Y/r, Z/r, C*r^3)
+        """
+        r = self.factor
+        batch, x, y, z, channels = dims(inputs)
+        cells = tf.reshape(inputs, [batch, x // r, r, y // r, r, z // r, r, channels])
+        cells = tf.transpose(cells, [0, 1, 3, 5, 7, 6, 4, 2])
+        return tf.reshape(cells, [batch, x // r, y // r, z // r, channels * r ** 3])

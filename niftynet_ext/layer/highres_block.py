@@ -1,0 +1,45 @@
+"""Residual block with hybrid dilated convolution."""
+from niftynet.layer.activation import ActiLayer
+from niftynet.layer.base_layer import TrainableLayer
+from niftynet.layer.convolution import ConvLayer
+from niftynet.layer.elementwise import ElementwiseLayer
+
+from niftynet_ext.layer.group_norm import GroupNormLayer
+
+
+class HighResBlock(TrainableLayer):
+    """Pre-activation residual block: (GN, activation, conv 3x3x3 dilated) for each dilation.
+
+    NiftyNet's HighResBlock with group norm in the place of batch norm, and with a dilation for
+    each convolution: unequal, they avoid gridding (hybrid dilated convolution, paper 3.2).
+    The shortcut is zero-padded where the block widens, projected 1x1x1 where it narrows.
+
+    :param n_output_chns: channels out of every convolution
+    :param dilations: one dilation factor per convolution
+    :param acti_func: NiftyNet's name of the activation
+    :param name: scope name
+    """
+
+    def __init__(self, n_output_chns, dilations, acti_func="prelu",
+                 w_initializer=None, w_regularizer=None, name="HighResBlock"):
+        super().__init__(name=name)
+        self.n_output_chns = n_output_chns
+        self.dilations = dilations
+        self.acti_func = acti_func
+        self.initializers = {"w": w_initializer}
+        self.regularizers = {"w": w_regularizer}
+
+    def layer_op(self, inputs):
+        """
+        :param inputs: (batch, X, Y, Z, C)
+        :return: (batch, X, Y, Z, n_output_chns)
+        """
+        regularizer = self.regularizers["w"]
+        flow = inputs
+        for i, dilation in enumerate(self.dilations):
+            flow = GroupNormLayer(regularizer, name=f"gn_{i}")(flow)
+            flow = ActiLayer(self.acti_func, regularizer, name=f"acti_{i}")(flow)
+            flow = ConvLayer(self.n_output_chns, kernel_size=3, dilation=dilation,
+                             w_initializer=self.initializers["w"], w_regularizer=regularizer,
+                             name=f"conv_{i}")(flow)
+        return ElementwiseLayer("SUM")(flow, inputs)

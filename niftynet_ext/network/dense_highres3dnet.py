@@ -1,0 +1,125 @@
+"""DenseHighRes3DNet, the network of the paper (section 3.2, figure 3), in its two versions.
+
+A network is its table of layers and :meth:`DenseHighRes3DNet.layer_op`, which reads it.
+Version 1 has the structure, the variable names and the shapes of the authors' public release:
+checkpoints trained with that code load. Version 2 is a **reconstruction**: the paper shows it in
+a figure only, and the table below follows a second public network of the same name.
+"""
+import tensorflow as tf
+from niftynet.layer.convolution import ConvLayer
+from niftynet.network.base_net import BaseNet
+
+from niftynet_ext.layer.ddc import DDCLayer
+from niftynet_ext.layer.duc import DUCLayer
+from niftynet_ext.layer.group_norm import ConvGNLayer
+from niftynet_ext.layer.highres_block import HighResBlock
+from niftynet_ext.network.checks import check_classes, check_window
+
+FACTOR = 2  # r of DDC and DUC
+WINDOW_MULTIPLE = 8
+
+# rows 0 to 6 of both versions. The outputs of 'lateral' and 'branch' rows meet again at 'concat'
+# (dense lateral connections); a 'branch' is left by the main flow, which goes on with its input
+TRUNK = (
+    {"kind": "conv", "name": "conv_00", "n_features": 8, "kernel_size": 3},
+    {"kind": "ddc", "name": "ddc_01"},
+    {"kind": "conv", "name": "lat_02", "n_features": 8, "kernel_size": 1, "branch": True},
+    {"kind": "res", "name": "res_03", "n_features": 8, "dilations": (1, 1), "lateral": True},
+    {"kind": "res", "name": "res_04", "n_features": 16, "dilations": (1, 3), "lateral": True},
+    {"kind": "res", "name": "res_05", "n_features": 32, "dilations": (1, 3, 5), "lateral": True},
+    {"kind": "concat", "name": "concat"},
+    {"kind": "conv", "name": "conv_06", "n_features": 64, "kernel_size": 1},
+)
+REPEAT = 3  # blocks of a 'res' row
+
+
+class DenseHighRes3DNet(BaseNet):
+    """DenseHighRes3DNet-v1 (ini name ``densehighres3dnet_v1``); 303,512 parameters for 2 classes.
+
+    :param num_classes: classes, background included; at least 2
+    :param acti_func: activation; the paper's is ``prelu``
+    :raises ValueError: fewer than two classes
+    """
+
+    def __init__(self, num_classes, w_initializer=None, w_regularizer=None,
+                 b_initializer=None, b_regularizer=None, acti_func="prelu",
+                 name="DenseHighRes3DNet"):
+        check_classes(name, num_classes)
+        super().__init__(
+            num_classes=num_classes, w_initializer=w_initializer, w_regularizer=w_regularizer,
+            b_initializer=b_initializer, b_regularizer=b_regularizer, acti_func=acti_func,
+            name=name)
+        self.layers = self.make_layers(num_classes)
+
+    @staticmethod
+    def make_layers(num_classes):
+        """
+        :param num_classes: classes of the logits
+        :return: tuple of rows, from the input down
+        """
+        return TRUNK + (
+            {"kind": "conv", "name": "conv_07", "n_features": num_classes * FACTOR ** 3,
+             "kernel_size": 1, "acti_func": None},
+            {"kind": "duc", "name": "duc_08"},
+        )
+
+    def layer_op(self, images, is_training=True, layer_id=-1, **unused_kwargs):
+        """
+        :param images: (batch, X, Y, Z, channels); X, Y, Z multiples of 8
+        :param is_training: not used: group norm is the same in training and inference
+        :param layer_id: row of the table whose output is returned
+        :return: logits (batch, X, Y, Z, num_classes), or the output of row ``layer_id``
+        :raises ValueError: window not divisible by 8
+        """
+        flow = check_window(type(self).__name__, images, WINDOW_MULTIPLE)
+        outputs, laterals = [], []
+        for row in self.layers:
+            out = tf.concat(laterals, -1) if row["kind"] == "concat" else self._row(row, flow)
+            outputs.append(out)
+            if row.get("lateral") or row.get("branch"):
+                laterals.append(out)
+            if not row.get("branch"):
+                flow = out
+        return outputs[layer_id]
+
+    def _row(self, row, flow):
+        """Apply one row of the table to ``flow``."""
+        kind, name = row["kind"], row["name"]
+        if kind == "ddc":
+            return DDCLayer(FACTOR, name=name)(flow)
+        if kind == "duc":
+            return DUCLayer(FACTOR, name=name)(flow)
+        options = {"acti_func": row.get("acti_func", self.acti_func),
+                   "w_initializer": self.initializers["w"],
+                   "w_regularizer": self.regularizers["w"]}
+        if kind == "logits":
+            options.pop("acti_func")
+            return ConvLayer(row["n_features"], row["kernel_size"], name=name, **options)(flow)
+        if kind == "conv":
+            return ConvGNLayer(row["n_features"], row["kernel_size"], name=name, **options)(flow)
+        for i in range(REPEAT):
+            flow = HighResBlock(row["n_features"], row["dilations"],
+                                name=f"{name}_{i}", **options)(flow)
+        return flow
+
+
+class DenseHighRes3DNetV2(DenseHighRes3DNet):
+    """DenseHighRes3DNet-v2 (ini name ``densehighres3dnet_v2``), a reconstruction.
+
+    The trunk of version 1; then 64 channels go back to full resolution as 8, and the logits are
+    a plain 1x1x1 convolution there.
+    """
+
+    def __init__(self, num_classes, w_initializer=None, w_regularizer=None,
+                 b_initializer=None, b_regularizer=None, acti_func="prelu",
+                 name="DenseHighRes3DNetV2"):
+        super().__init__(num_classes, w_initializer, w_regularizer, b_initializer, b_regularizer,
+                         acti_func, name)
+
+    @staticmethod
+    def make_layers(num_classes):
+        """As in version 1."""
+        return TRUNK + (
+            {"kind": "duc", "name": "duc"},
+            {"kind": "logits", "name": "conv_07", "n_features": num_classes, "kernel_size": 1},
+        )

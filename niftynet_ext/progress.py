@@ -1,0 +1,81 @@
+"""A compact line for each iteration in place of NiftyNet's log flood (``progress_line``).
+
+An event handler: in [SYSTEM], ``event_handler`` lists it where ``console_logger`` would stand.
+"""
+import sys
+import time
+
+from niftynet.engine.application_variables import CONSOLE
+from niftynet.engine.signal import ITER_FINISHED, ITER_STARTED, SESS_FINISHED, SESS_STARTED
+
+from niftynet_ext.rounds import PROGRESS_PREFIX
+
+SMOOTHING = 0.95  # weight of the past in the moving average of the loss
+SECONDS_BETWEEN_LINES = 5.0  # where output is not a terminal
+
+
+class ProgressLine:
+    """Iteration, loss, its moving average, seconds an iteration and remaining time.
+
+    On a terminal one line is rewritten; elsewhere a plain line appears every five seconds.
+    The parameters are those NiftyNet's driver gives every event handler.
+    """
+
+    def __init__(self, initial_iter=0, final_iter=0, is_training_action=True, **_unused):
+        self.first = initial_iter
+        self.last = final_iter
+        self.training = is_training_action
+        self.stream = sys.stdout
+        self.average = None
+        self.start = self.printed = time.monotonic()
+        SESS_STARTED.connect(self.on_start)
+        ITER_STARTED.connect(self.on_iteration_start)
+        ITER_FINISHED.connect(self.on_iteration)
+        SESS_FINISHED.connect(self.on_end)
+
+    def on_start(self, _sender, **_msg):
+        """The clock starts with the session, not with the building of the graph."""
+        self.start = self.printed = time.monotonic()
+
+    def on_iteration_start(self, sender, **msg):
+        """Ask the session for the values NiftyNet would have logged."""
+        msg["iter_msg"].ops_to_run[CONSOLE] = sender.outputs_collector.variables(CONSOLE)
+
+    def on_iteration(self, _sender, **msg):
+        """Print a line, if it is time for one."""
+        message = msg["iter_msg"]
+        if message.is_validation:
+            return
+        if message.is_training:
+            loss = float(message.current_iter_output[CONSOLE]["loss"])
+            past = loss if self.average is None else self.average
+            self.average = SMOOTHING * past + (1 - SMOOTHING) * loss
+        now = time.monotonic()
+        ended = self.training and message.current_iter == self.last
+        if self.stream.isatty() or now - self.printed >= SECONDS_BETWEEN_LINES or ended:
+            self.printed = now
+            self._show(self.line(message.current_iter, now))
+
+    def line(self, iteration, now):
+        """
+        :param iteration: number of the iteration just finished
+        :param now: ``time.monotonic()``
+        :return: the text to show
+        """
+        done = iteration - self.first + (0 if self.training else 1)
+        pace = (now - self.start) / max(done, 1)
+        if not self.training:
+            return f"{PROGRESS_PREFIX} {done} windows, {pace:.2f} s each"
+        left = int(pace * (self.last - iteration))
+        eta = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"
+        return (f"{PROGRESS_PREFIX} {iteration}/{self.last}  loss {self.average:.4f}  "
+                f"{pace:.2f} s/iteration  {eta} left")
+
+    def on_end(self, _sender, **_msg):
+        """Leave the last line of a terminal where it is."""
+        if self.stream.isatty():
+            self.stream.write("\n")
+
+    def _show(self, line):
+        self.stream.write(f"\r\033[K{line}" if self.stream.isatty() else f"{line}\n")
+        self.stream.flush()

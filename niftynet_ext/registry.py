@@ -1,0 +1,28 @@
+"""Short names of this project's plugins, for the ini files of NiftyNet's own commands."""
+
+NETWORKS = {
+    "densehighres3dnet_v1": "niftynet_ext.network.dense_highres3dnet.DenseHighRes3DNet",
+    "densehighres3dnet_v2": "niftynet_ext.network.dense_highres3dnet.DenseHighRes3DNetV2",
+    "highres3dnet_matched": "niftynet_ext.network.highres3dnet_matched.HighRes3DNetMatched",
+}
+
+SEGMENTATION_LOSSES = {
+    "DiceForeground": "niftynet_ext.loss.dice.dice_foreground",
+    "DiceReleased": "niftynet.layer.loss_segmentation.dice",
+    "Focal": "niftynet_ext.loss.focal.focal_xent",
+    "FocalReleased": "niftynet_ext.loss.focal.focal_released_xent",
+}
+
+EVENT_HANDLERS = {
+    "progress_line": "niftynet_ext.progress.ProgressLine",
+}
+
+
+def register(factory):
+    """Add the names above to NiftyNet's own tables.
+
+    :param factory: the module ``niftynet.engine.application_factory``
+    """
+    factory.SUPPORTED_NETWORK.update(NETWORKS)
+    factory.SUPPORTED_LOSS_SEGMENTATION.update(SEGMENTATION_LOSSES)
+    factory.SUPPORTED_EVENT_HANDLERS.update(EVENT_HANDLERS)

@@ -1,0 +1,199 @@
+"""The paper's training in rounds: Dice, then focal loss, from one checkpoint to the next.
+
+``python -m niftynet_ext.rounds -c X.ini`` runs plain ``net_segment train`` calls whose
+command-line flags override the ini file; ``--dry-run`` prints them. Run again, it goes on from
+the last checkpoint. The optimiser's state is part of NiftyNet's checkpoints: a new loss starts
+with the moments of Adam that the old one left.
+"""
+import argparse
+import configparser
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+PROGRESS_PREFIX = "[train]"
+CHECKPOINT = re.compile(r"model\.ckpt-(\d+)\.index$")
+
+
+class Stage(NamedTuple):
+    """One loss, up to and including iteration ``last``."""
+
+    loss: str
+    last: int
+
+
+# paper 3.4: 20k iterations of Dice, then 10k of focal loss, are a round; two rounds
+PAPER_PLAN = (Stage("DiceForeground", 20_000), Stage("Focal", 30_000),
+              Stage("DiceForeground", 50_000), Stage("Focal", 60_000))
+
+
+class RoundsError(Exception):
+    """A training that cannot start or did not reach its iteration; the text is for the user."""
+
+
+def parse_plan(text):
+    """
+    :param text: e.g. ``"DiceForeground:20000 Focal:30000"``: loss and its last iteration
+    :return: tuple of :class:`Stage`
+    :raises RoundsError: not of that form, or iterations that do not grow
+    """
+    stages = []
+    for word in text.split():
+        loss, _, last = word.partition(":")
+        if not loss or not last.isdecimal():
+            raise RoundsError(f"--plan: {word!r} is not LOSS:LAST_ITERATION, "
+                              f"e.g. 'DiceForeground:20000 Focal:30000'")
+        if int(last) <= (stages[-1].last if stages else 0):
+            raise RoundsError(f"--plan: {word!r}: last iterations count from the start of the "
+                              f"training and must grow from stage to stage")
+        stages.append(Stage(loss, int(last)))
+    if not stages:
+        raise RoundsError("--plan is empty; expected e.g. 'DiceForeground:20000 Focal:30000'")
+    return tuple(stages)
+
+
+def read_model_dir(config):
+    """
+    :param config: path of an ini file
+    :return: ``model_dir`` of its [SYSTEM] section, a Path
+    :raises RoundsError: no such file, or no ``model_dir`` in it
+    """
+    parser = configparser.ConfigParser()
+    if not parser.read(config):
+        raise RoundsError(f"{config}: no such ini file")
+    model_dir = parser.get("SYSTEM", "model_dir", fallback="")
+    if not model_dir:
+        raise RoundsError(f"{config}: [SYSTEM] has no model_dir; add one, or give --model-dir")
+    return Path(model_dir).expanduser()
+
+
+def checkpoints(model_dir):
+    """
+    :param model_dir: NiftyNet's model folder
+    :return: sorted iteration numbers of the checkpoints whose index and data files are there
+    """
+    found = []
+    for index in Path(model_dir, "models").glob("model.ckpt-*.index"):
+        match = CHECKPOINT.search(index.name)
+        if match and any(index.parent.glob(f"{index.stem}.data-*")):
+            found.append(int(match.group(1)))
+    return sorted(found)
+
+
+def next_start(plan, saved):
+    """
+    :param plan: stages
+    :param saved: iterations that have a checkpoint
+    :return: iteration to go on from (0: start anew), and the stages still to run
+    """
+    done = max(saved, default=0)
+    return done, [stage for stage in plan if stage.last > done]
+
+
+def command(config, model_dir, stage, start, overrides=()):
+    """
+    :param start: iteration whose checkpoint the stage continues; 0 initialises the network
+    :param overrides: further ``net_segment`` flags
+    :return: the ``net_segment train`` call of a stage, as a list of words
+    """
+    return ["net_segment", "train", "-c", str(config), "--model_dir", str(model_dir),
+            "--starting_iter", str(start), "--max_iter", str(stage.last),
+            "--loss_type", stage.loss, *overrides]
+
+
+def run_command(words, log_path):
+    """Run one call, with all it prints in a log and its progress lines on the screen.
+
+    :param words: a ``net_segment`` call
+    :param log_path: file to append to
+    :return: the exit code
+    :raises RoundsError: ``net_segment`` is not installed
+    """
+    beside_python = Path(sys.executable).with_name(words[0])
+    script = str(beside_python) if beside_python.exists() else shutil.which(words[0])
+    if not script:
+        raise RoundsError("net_segment not found: install niftynet into this environment")
+    live = sys.stdout.isatty()
+    with open(log_path, "a", encoding="utf-8") as log:
+        log.write(f"$ {shlex.join(words)}\n")
+        process = subprocess.Popen([script, *words[1:]], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, errors="replace")
+        try:
+            for line in process.stdout:
+                log.write(line)
+                log.flush()
+                if line.startswith(PROGRESS_PREFIX):
+                    print(f"\r\033[K{line.rstrip()}" if live else line.rstrip(),
+                          end="" if live else "\n", flush=True)
+        except KeyboardInterrupt:  # NiftyNet got it too, and is writing its checkpoint
+            process.wait()
+            raise
+        finally:
+            if live:
+                print()
+        return process.wait()
+
+
+def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
+    """Train through the stages of ``plan`` that are not finished yet.
+
+    :param config: path of an ini file
+    :param plan: stages
+    :param model_dir: overrides the ini file's
+    :param overrides: further ``net_segment train`` flags
+    :param dry_run: print the calls, run nothing
+    :raises RoundsError: a stage ended without its checkpoint
+    """
+    model_dir = Path(model_dir) if model_dir else read_model_dir(config)
+    start, todo = next_start(plan, checkpoints(model_dir))
+    if not todo:
+        print(f"{model_dir}: all {plan[-1].last} iterations are there, nothing to do")
+    for stage in todo:
+        words = command(config, model_dir, stage, start, overrides)
+        print(shlex.join(words), flush=True)
+        if not dry_run:
+            model_dir.mkdir(parents=True, exist_ok=True)
+            log_path = model_dir / "rounds.log"
+            code = run_command(words, log_path)
+            # NiftyNet ends with exit code 0 when a session breaks off: only a checkpoint counts
+            if code or stage.last not in checkpoints(model_dir):
+                tail = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+                raise RoundsError(
+                    "\n".join(tail) + f"\n\n{stage.loss} did not reach iteration {stage.last} "
+                    f"(exit code {code}). The end of {log_path} stands above; run the same "
+                    f"command again to go on from the last checkpoint.")
+        start = stage.last
+
+
+def main(argv=None):
+    """Command line of the module.
+
+    :return: exit code: 0, 1 for a failed training, 130 for Ctrl-C
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m niftynet_ext.rounds", description=__doc__.split("\n\n")[0],
+        epilog="Flags that this command does not know go to net_segment, e.g. --lr 0.0001")
+    parser.add_argument("-c", "--config", required=True, help="ini file of the network")
+    parser.add_argument("--plan", default=" ".join(f"{s.loss}:{s.last}" for s in PAPER_PLAN),
+                        help="LOSS:LAST_ITERATION ..., default %(default)r (the paper's)")
+    parser.add_argument("--model-dir", "--model_dir", help="overrides the ini file's model_dir")
+    parser.add_argument("--dry-run", action="store_true", help="print the calls and stop")
+    args, overrides = parser.parse_known_args(argv)
+    try:
+        run(args.config, parse_plan(args.plan), args.model_dir, overrides, args.dry_run)
+    except RoundsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on from the last checkpoint",
+              file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
