@@ -7,6 +7,7 @@ with the moments of Adam that the old one left.
 """
 import argparse
 import configparser
+import os
 import re
 import shlex
 import shutil
@@ -56,19 +57,25 @@ def parse_plan(text):
     return tuple(stages)
 
 
-def read_model_dir(config):
-    """
+def read_folders(config, model_dir=None):
+    """Where the model and the split are, by NiftyNet's rules.
+
     :param config: path of an ini file
-    :return: ``model_dir`` of its [SYSTEM] section, a Path
+    :param model_dir: takes the place of the ini file's
+    :return: model folder, and the split file or None
     :raises RoundsError: no such file, or no ``model_dir`` in it
     """
-    parser = configparser.ConfigParser()
+    parser = configparser.ConfigParser(interpolation=None)
     if not parser.read(config):
         raise RoundsError(f"{config}: no such ini file")
-    model_dir = parser.get("SYSTEM", "model_dir", fallback="")
-    if not model_dir:
-        raise RoundsError(f"{config}: [SYSTEM] has no model_dir; add one, or give --model-dir")
-    return Path(model_dir).expanduser()
+    in_ini = parser.get("SYSTEM", "model_dir", fallback="")
+    if not in_ini:
+        raise RoundsError(f"{config}: [SYSTEM] has no model_dir; add one")
+    split = parser.get("SYSTEM", "dataset_split_file", fallback="")
+    # NiftyNet looks from the model folder; the ini file means the model folder it names itself
+    in_ini = Path(in_ini).expanduser().absolute()
+    split_file = Path(os.path.normpath(in_ini / Path(split).expanduser())) if split else None
+    return Path(model_dir or in_ini), split_file
 
 
 def checkpoints(model_dir):
@@ -148,7 +155,13 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
     :param dry_run: print the calls, run nothing
     :raises RoundsError: a stage ended without its checkpoint
     """
-    model_dir = Path(model_dir) if model_dir else read_model_dir(config)
+    model_dir, split_file = read_folders(config, model_dir)
+    if split_file:
+        overrides = ["--dataset_split_file", str(split_file), *overrides]
+        if not split_file.is_file() and not dry_run:
+            raise RoundsError(f"{config}: dataset_split_file is not there: {split_file}\nWrite it "
+                              f"with `make preprocess`; without it NiftyNet would train on every "
+                              f"patient, those for testing included")
     start, todo = next_start(plan, checkpoints(model_dir))
     if not todo:
         print(f"{model_dir}: all {plan[-1].last} iterations are there, nothing to do")

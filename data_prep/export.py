@@ -1,0 +1,176 @@
+"""NiftyNet's probability maps back on each CT's own grid, as masks, with Dice in 3-D."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from data_prep import DataError, files, geometry, resample
+from niftynet_ext.evaluation.overlap import dice
+
+POSTFIX = "_niftynet_out"
+"""NiftyNet's default ``output_postfix``."""
+
+INFERRED_LIST = "inferred.csv"
+"""The list ``id,path`` that NiftyNet writes beside its outputs."""
+
+SCORE_COLUMNS = ("id", "dice_3d", "reference_ml", "predicted_ml")
+
+
+def read_manifest(data_dir: Path) -> dict:
+    """Read the manifest that ``preprocess`` wrote.
+
+    :raises DataError: it is absent or damaged.
+    """
+    path = data_dir / files.MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest["patients"]
+        return manifest
+    except FileNotFoundError as error:
+        raise DataError(f"No {path}. Give --data the folder that preprocess wrote.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}). Run preprocess again.") from error
+
+
+def find_predictions(predictions_dir: Path, ids: list[str], postfix: str) -> dict[str, Path]:
+    """Return NiftyNet's output file of each patient that has one.
+
+    NiftyNet's own list is believed first; a listed file that was moved is sought beside the list.
+    Without a list: ``<id><postfix>.nii.gz``, also with NiftyNet's ``_`` before the postfix and its
+    ``window_seg_`` in front.
+
+    :raises DataError: the folder is absent.
+    """
+    if not predictions_dir.is_dir():
+        raise DataError(f"No folder {predictions_dir}. Give --predictions NiftyNet's save_seg_dir.")
+    found = {}
+    listing = predictions_dir / INFERRED_LIST
+    if listing.is_file():
+        with listing.open(newline="", encoding="utf-8") as stream:
+            for row in csv.reader(stream):
+                if len(row) == 2 and row[0].strip() in ids:
+                    listed = Path(row[1].strip())
+                    beside = predictions_dir / listed.name
+                    found[row[0].strip()] = beside if beside.is_file() else listed
+    for one in ids:
+        for name in (f"{one}{postfix}", f"{one}_{postfix}", f"window_seg_{one}_{postfix}"):
+            path = predictions_dir / f"{name}.nii.gz"
+            if one not in found and path.is_file():
+                found[one] = path
+    return {one: found[one] for one in ids if one in found and found[one].is_file()}
+
+
+def read_probability(path: Path, grid: dict) -> np.ndarray:
+    """Read a foreground probability map and check that it lies on the patient's coarse grid.
+
+    :param grid: ``shape`` and ``affine_ras`` of the manifest's ``coarse``.
+    :return: float32 (x, y, z).
+    :raises DataError: unreadable, another shape, or another place.
+    """
+    try:
+        image = nib.load(path)
+        array = np.asanyarray(image.dataobj)
+    except Exception as error:  # nibabel, gzip and zlib each have their own
+        raise DataError(f"{path} cannot be read ({error}). Run inference again.") from error
+    shape = tuple(grid["shape"])
+    if array.ndim == 5 and array.shape[3] == 1:
+        array = array[:, :, :, 0, :]  # NiftyNet's (x, y, z, 1, channels)
+    if array.ndim == 4:
+        array = array[..., -1]  # the foreground is the last channel
+    affine = np.array(grid["affine_ras"])
+    if array.shape != shape or not geometry.same_grid(image.affine, affine, shape):
+        raise DataError(
+            f"{path} is on another grid: found shape {image.shape}, affine "
+            f"{image.affine.round(3).tolist()}; expected shape {shape}, affine "
+            f"{affine.round(3).tolist()} (RAS mm). Predict on the images of this --data folder."
+        )
+    return np.asarray(array, np.float32)
+
+
+def restore_patient(record: dict, prediction: Path, data_dir: Path, out_dir: Path) -> dict:
+    """Write one patient's mask on the CT's own grid and score it where there is a label.
+
+    :param record: the patient's record in the manifest.
+    :return: a row of ``SCORE_COLUMNS``; nan where there is no reference.
+    :raises DataError: the prediction or the label cannot be used.
+    """
+    native = record["native"]
+    native_affine, shape = np.array(native["affine_ras"]), tuple(native["shape"])
+    coarse_affine = np.array(record["coarse"]["affine_ras"])
+    probability = read_probability(prediction, record["coarse"])
+    try:
+        resized = resample.to_native(probability, coarse_affine, shape, native_affine)
+    except DataError as error:
+        raise DataError(f"{prediction}: {error}") from error
+    mask = resample.native_mask(resized)
+    files.write_nifti(out_dir / f"{record['id']}_mask.nii.gz", mask.astype(np.uint8), native_affine)
+    voxel_ml = geometry.voxel_volume_ml(native_affine)
+    row = {
+        "id": record["id"],
+        "dice_3d": math.nan,
+        "reference_ml": math.nan,
+        "predicted_ml": float(mask.sum()) * voxel_ml,
+    }
+    if "native_label" in record["files"]:
+        path = data_dir / record["files"]["native_label"]
+        try:
+            reference = np.asanyarray(nib.load(path).dataobj) > 0
+        except Exception as error:
+            raise DataError(f"{path} cannot be read ({error}). Run preprocess again.") from error
+        row["dice_3d"] = float(dice(reference, mask))
+        row["reference_ml"] = float(reference.sum()) * voxel_ml
+    return row
+
+
+def restore_cohort(
+    data_dir: Path, predictions_dir: Path, out_dir: Path, postfix: str = POSTFIX
+) -> dict:
+    """Restore every predicted patient; write the masks and ``scores.csv``.
+
+    :return: ``scores`` (rows), ``failed`` (id: reason) and ``missing`` (ids without a prediction).
+    :raises DataError: no manifest, no folder of predictions, or no prediction in it.
+    """
+    manifest = read_manifest(data_dir)
+    records = {one["id"]: one for one in manifest["patients"] if one["status"] == "ok"}
+    predictions = find_predictions(predictions_dir, list(records), postfix)
+    if not predictions:
+        raise DataError(
+            f"No prediction in {predictions_dir}: expected {INFERRED_LIST} or files named "
+            f"<id>{postfix}.nii.gz for ids such as {', '.join(list(records)[:3])}. Run inference."
+        )
+    scores, failed = [], {}
+    for one, path in predictions.items():
+        try:
+            scores.append(restore_patient(records[one], path, data_dir, out_dir))
+        except DataError as error:
+            failed[one] = str(error)
+    rows = [[row["id"], *(f"{row[key]:.6g}" for key in SCORE_COLUMNS[1:])] for row in scores]
+    files.write_csv(out_dir / "scores.csv", [SCORE_COLUMNS, *rows])
+    missing = [one for one in records if one not in predictions]
+    return {"scores": scores, "failed": failed, "missing": missing}
+
+
+def report(result: dict, console: Console) -> None:
+    """Print Dice and volumes per patient, the mean, and what is missing or failed."""
+    table = Table("id", "Dice3D", "reference mL", "predicted mL", box=None)
+    for row in result["scores"]:
+        values = (row[key] for key in SCORE_COLUMNS[1:])
+        formats = (".4f", ".1f", ".1f")
+        table.add_row(
+            row["id"],
+            *("-" if math.isnan(v) else format(v, f) for v, f in zip(values, formats, strict=True)),
+        )
+    scored = [row["dice_3d"] for row in result["scores"] if not math.isnan(row["dice_3d"])]
+    if scored:
+        table.add_row(f"mean of {len(scored)}", f"{np.mean(scored):.4f}", "", "")
+    console.print(table)
+    for one, reason in result["failed"].items():
+        console.print(f"{one} failed: {reason}", markup=False)
+    if result["missing"]:
+        console.print(f"No prediction for {len(result['missing'])}: {', '.join(result['missing'])}")

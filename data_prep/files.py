@@ -1,0 +1,60 @@
+"""Write files whole or not at all, and the same bytes for the same data."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+MANIFEST = "manifest.json"
+"""What :mod:`data_prep.cohort` did to each patient, in the output folder."""
+
+GZIP_LEVEL = 1
+"""A CT of 256 x 256 x 134 takes 0.4 s at level 1 and 2 s at level 6 for 5 % fewer bytes."""
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name beside it, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
+    """Write ``.nii.gz`` with sform and qform both set to the affine (code 1, scanner).
+
+    :param array: (x, y, z) of the type to be stored.
+    """
+    image = nib.Nifti1Image(array, affine_ras)
+    image.set_sform(affine_ras, code=1)
+    image.set_qform(affine_ras, code=1)
+    image.header.set_xyzt_units("mm")
+    write_bytes(path, gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write indented JSON."""
+    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_csv(path: Path, rows: list) -> None:
+    """Write rows without a header, as NiftyNet reads its lists."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that shape the output."""
+    libraries = ("numpy", "pydicom", "SimpleITK", "nibabel")
+    return {"python": platform.python_version()} | {n: metadata.version(n) for n in libraries}

@@ -1,0 +1,24 @@
+"""Fixtures shared by all tests."""
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder of golden numbers and real patients, outside the project; skips where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("no shared data on this machine")
+    return SHARED

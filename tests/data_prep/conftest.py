@@ -1,0 +1,145 @@
+"""Small DICOM series and structure sets, written by pydicom from numbers that the tests choose."""
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+
+SIZE = 24
+SPACING_MM = (0.8, 1.1)  # between rows (j), between columns (i): unequal, so a swap shows
+STEP_MM = 2.5
+
+
+@pytest.fixture(scope="session")
+def real_data(shared):
+    """Return the folder of real patients; skips where it is absent."""
+    return shared / "data"
+
+
+@pytest.fixture
+def patient(tmp_path):
+    """Return a maker of one patient's files in a folder of its own."""
+    return lambda name="P1", **changes: Patient(tmp_path / "dicom" / name, name, **changes)
+
+
+class Patient:
+    """One CT of ``slices`` slices and any number of structure sets, on disk."""
+
+    def __init__(
+        self, folder, patient_id, orientation=(1, 0, 0, 0, 1, 0), slices=6, origin=(-10, -20, 30)
+    ):
+        self.folder, self.patient_id = folder, patient_id
+        self.orientation = np.array(orientation, float)
+        self.normal = np.cross(self.orientation[:3], self.orientation[3:])
+        self.origin = np.array(origin, float)
+        self.series_uid, self.frame_uid, self.study_uid = (generate_uid() for _ in range(3))
+        rng = np.random.default_rng(1)
+        self.hu = rng.integers(-900, 900, (slices, SIZE, SIZE + 4))  # (slice, row, column)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.slices = [self._slice(k) for k in range(slices)]
+
+    def affine_lps(self):
+        """Map (column, row, slice) to LPS mm, from the numbers chosen above alone."""
+        affine = np.eye(4)
+        affine[:3, 0] = self.orientation[:3] * SPACING_MM[1]
+        affine[:3, 1] = self.orientation[3:] * SPACING_MM[0]
+        affine[:3, 2] = self.normal * STEP_MM
+        affine[:3, 3] = self.origin
+        return affine
+
+    def _slice(self, k):
+        dataset = self._object(CTImageStorage, "CT", self.series_uid)
+        dataset.FrameOfReferenceUID = self.frame_uid
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        dataset.ImageOrientationPatient = [float(v) for v in self.orientation]
+        dataset.ImagePositionPatient = [
+            float(v) for v in self.origin + k * STEP_MM * self.normal
+        ]
+        dataset.PixelSpacing = list(SPACING_MM)
+        dataset.Rows, dataset.Columns = self.hu.shape[1:]
+        dataset.BitsAllocated = dataset.BitsStored = 16
+        dataset.HighBit, dataset.PixelRepresentation = 15, 0
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+        dataset.PixelData = (self.hu[k] + 1024).astype("<u2").tobytes()
+        return dataset
+
+    def _object(self, sop_class, modality, series_uid):
+        meta = FileMetaDataset()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset = Dataset()
+        dataset.file_meta = meta
+        dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, generate_uid()
+        meta.MediaStorageSOPClassUID = sop_class
+        meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.Modality, dataset.PatientID = modality, self.patient_id
+        dataset.PatientName, dataset.PatientBirthDate = "Secret^Name", "19500101"
+        dataset.AccessionNumber = "ACC4711"
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = self.study_uid, series_uid
+        return dataset
+
+    def write(self, shuffled=True):
+        """Write the slices under names that say nothing of their order."""
+        order = np.random.default_rng(2).permutation(len(self.slices))
+        for number, k in enumerate(order if shuffled else range(len(self.slices))):
+            self.slices[k].save_as(self.folder / f"{number:03d}", enforce_file_format=True)
+        return self
+
+    def to_mm(self, points, k):
+        """Return LPS mm of points (n, 2) in fractional (column, row) indices on slice k."""
+        points = np.asarray(points, float)
+        index = np.column_stack([points, np.full(len(points), k), np.ones(len(points))])
+        return (index @ self.affine_lps().T)[:, :3]
+
+    def structures(self, rois, name="rs.dcm", kind="CLOSED_PLANAR", image_uids=True):
+        """Write a structure set; ``rois`` maps a name to a list of (slice index, points (n, 2))."""
+        dataset = self.structure_set(rois, kind, image_uids)
+        dataset.save_as(self.folder / name, enforce_file_format=True)
+        return dataset
+
+    def structure_set(self, rois, kind="CLOSED_PLANAR", image_uids=True):
+        dataset = self._object(RTStructureSetStorage, "RTSTRUCT", generate_uid())
+        series = Dataset()
+        series.SeriesInstanceUID = self.series_uid
+        series.ContourImageSequence = [_image(one) for one in self.slices]
+        study = Dataset()
+        study.RTReferencedSeriesSequence = [series]
+        frame = Dataset()
+        frame.FrameOfReferenceUID = self.frame_uid
+        frame.RTReferencedStudySequence = [study]
+        dataset.ReferencedFrameOfReferenceSequence = [frame]
+        dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
+        for number, (name, contours) in enumerate(rois.items(), 1):
+            roi = Dataset()
+            roi.ROINumber, roi.ROIName = number, name
+            roi.ReferencedFrameOfReferenceUID = self.frame_uid
+            dataset.StructureSetROISequence.append(roi)
+            item = Dataset()
+            item.ReferencedROINumber = number
+            if contours is not None:
+                item.ContourSequence = [
+                    self._contour(k, points, kind, image_uids) for k, points in contours
+                ]
+            dataset.ROIContourSequence.append(item)
+        return dataset
+
+    def _contour(self, k, points, kind, image_uids):
+        contour = Dataset()
+        contour.ContourGeometricType = kind
+        contour.NumberOfContourPoints = len(points)
+        contour.ContourData = [round(float(v), 6) for v in self.to_mm(points, k).ravel()]
+        if image_uids and float(k).is_integer() and 0 <= k < len(self.slices):
+            contour.ContourImageSequence = [_image(self.slices[int(k)])]
+        return contour
+
+
+def _image(dataset):
+    item = Dataset()
+    item.ReferencedSOPClassUID = dataset.SOPClassUID
+    item.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
+    return item
+
+
+def square(low, high):
+    """Return a square's corners (4, 2); sides between pixel centres where low and high are x.5."""
+    return [(low, low), (high, low), (high, high), (low, high)]

@@ -1,0 +1,47 @@
+"""Names that NumPy, pandas, nibabel and Python dropped."""
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+
+from niftynet_ext.compat import scientific
+
+
+@pytest.fixture(autouse=True)
+def _installed():
+    scientific.install()
+
+
+def test_numpy_aliases():
+    assert np.int is int and np.float is float
+    assert np.zeros(1, np.bool).dtype == bool
+
+
+def test_nibabel_get_data(tmp_path):
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "x.nii.gz")
+    image = nibabel.load(tmp_path / "x.nii.gz")
+    assert image.get_data(caching="unchanged") is not image.get_data(caching="unchanged")
+    data = image.get_data()
+    assert data.dtype == np.int16 and np.array_equal(data, array)
+    assert image.get_data() is data
+
+
+def test_pandas_append():
+    empty = pd.DataFrame(columns=["a", "b"])
+    one = empty.append({"a": 1, "b": 2.5}, ignore_index=True)
+    two = one.append(pd.DataFrame({"a": [3], "b": [4.5]}), ignore_index=True)
+    assert two.to_dict("list") == {"a": [1, 3], "b": [2.5, 4.5]}
+    assert list(empty.append(empty).columns) == ["a", "b"]
+    with pytest.raises(TypeError, match="ignore_index"):
+        one.append(pd.Series({"a": 1}))
+
+
+def test_loose_version_compares():
+    from distutils.version import LooseVersion
+    assert LooseVersion("1.5") < LooseVersion("2.15.0") < LooseVersion("2.21.0")
+
+
+def test_package_version():
+    import pkg_resources
+    assert pkg_resources.get_distribution("niftynet").version == "0.6.0"

@@ -1,0 +1,23 @@
+"""TensorFlow 1 style fixtures: a graph of its own for each test."""
+import pytest
+
+
+@pytest.fixture
+def tf():
+    """TensorFlow as NiftyNet sees it, inside a fresh graph."""
+    import niftynet  # noqa: F401  (its import installs the TensorFlow 1 interface)
+    import tensorflow
+    with tensorflow.Graph().as_default():
+        yield tensorflow
+
+
+@pytest.fixture
+def evaluate(tf):
+    """Function that runs tensors of the current graph in a new session."""
+    def run(tensors, feed=None, load=None):
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            for variable, value in (load or {}).items():
+                variable.load(value, session)
+            return session.run(tensors, feed)
+    return run

@@ -1,0 +1,119 @@
+"""Dice, then focal loss, in rounds of plain `net_segment train` calls."""
+from pathlib import Path
+
+import pytest
+
+from niftynet_ext import rounds
+from niftynet_ext.rounds import RoundsError, Stage
+
+PLAN = (Stage("DiceForeground", 20), Stage("Focal", 30))
+
+
+@pytest.fixture
+def ini(tmp_path):
+    (tmp_path / "split.csv").write_text("A,Training\n")
+    path = tmp_path / "net.ini"
+    path.write_text(f"[SYSTEM]\nmodel_dir = {tmp_path}/model\ndataset_split_file = ../split.csv\n")
+    return path
+
+
+def save(model_dir, *iterations):
+    folder = model_dir / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    for iteration in iterations:
+        (folder / f"model.ckpt-{iteration}.index").touch()
+        (folder / f"model.ckpt-{iteration}.data-00000-of-00001").touch()
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Record the calls; each "training" saves its last iteration."""
+    made = []
+
+    def fake(words, _log_path):
+        made.append(dict(zip(words[2::2], words[3::2], strict=True)))
+        save(Path(made[-1]["--model_dir"]), int(made[-1]["--max_iter"]))
+        return 0
+
+    monkeypatch.setattr(rounds, "run_command", fake)
+    return made
+
+
+def stages(calls):
+    return [(c["--loss_type"], c["--starting_iter"], c["--max_iter"]) for c in calls]
+
+
+def test_papers_plan(capsys, root):
+    assert rounds.main(["-c", str(root / "config_ini/densehighres3dnet_v1.ini"),
+                        "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [(line.split("--loss_type ")[1].split()[0], line.split("--starting_iter ")[1].split()[0],
+             line.split("--max_iter ")[1].split()[0]) for line in lines] == [
+        ("DiceForeground", "0", "20000"), ("Focal", "20000", "30000"),
+        ("DiceForeground", "30000", "50000"), ("Focal", "50000", "60000")]
+    assert all(line.startswith("net_segment train -c ") for line in lines)
+
+
+def test_each_stage_starts_from_the_last_ones_checkpoint(ini, calls):
+    rounds.run(ini, PLAN)
+    assert stages(calls) == [("DiceForeground", "0", "20"), ("Focal", "20", "30")]
+    rounds.run(ini, PLAN)
+    assert len(calls) == 2  # nothing left to do
+
+
+@pytest.mark.parametrize("saved, expected", [
+    ([], [("DiceForeground", "0", "20"), ("Focal", "20", "30")]),
+    ([5, 15], [("DiceForeground", "15", "20"), ("Focal", "20", "30")]),
+    ([15, 20], [("Focal", "20", "30")]),
+    ([20, 25], [("Focal", "25", "30")]),
+    ([30], [])])
+def test_goes_on_from_the_last_checkpoint(ini, tmp_path, calls, saved, expected):
+    save(tmp_path / "model", *saved)
+    rounds.run(ini, PLAN)
+    assert stages(calls) == expected
+
+
+def test_an_index_without_its_data_is_no_checkpoint(tmp_path):
+    save(tmp_path, 10)
+    (tmp_path / "models" / "model.ckpt-20.index").touch()
+    assert rounds.checkpoints(tmp_path) == [10]
+
+
+def test_a_stage_without_its_checkpoint_is_an_error(ini, tmp_path, monkeypatch):
+    def broken(_words, log_path):
+        log_path.write_text("disk full\n")
+        return 0  # as NiftyNet does
+    monkeypatch.setattr(rounds, "run_command", broken)
+    with pytest.raises(RoundsError, match="disk full[^$]*DiceForeground did not reach iteration 20"):
+        rounds.run(ini, PLAN)
+
+
+def test_another_model_folder_keeps_the_ini_files_split(ini, tmp_path, calls):
+    other = tmp_path / "deep" / "er" / "model"
+    rounds.run(ini, PLAN, model_dir=other, overrides=["--lr", "0.1"])
+    assert calls[0]["--model_dir"] == str(other)
+    assert calls[0]["--dataset_split_file"] == str(tmp_path / "split.csv")
+    assert calls[0]["--lr"] == "0.1"
+
+
+def test_missing_split_is_refused(ini, tmp_path, calls):
+    (tmp_path / "split.csv").unlink()
+    with pytest.raises(RoundsError, match="dataset_split_file is not there"):
+        rounds.run(ini, PLAN)
+    assert not calls
+
+
+@pytest.mark.parametrize("text, message", [
+    ("", "is empty"), ("Focal", "LOSS:LAST_ITERATION"), ("Focal:x", "LOSS:LAST_ITERATION"),
+    ("Focal:0", "must grow"), ("Focal:20 Dice:20", "must grow")])
+def test_bad_plans(text, message):
+    with pytest.raises(RoundsError, match=message):
+        rounds.parse_plan(text)
+
+
+def test_bad_ini_files(tmp_path, capsys):
+    assert rounds.main(["-c", str(tmp_path / "no.ini")]) == 1
+    assert "no such ini file" in capsys.readouterr().err
+    (tmp_path / "x.ini").write_text("[SYSTEM]\n")
+    assert rounds.main(["-c", str(tmp_path / "x.ini")]) == 1
+    assert "has no model_dir" in capsys.readouterr().err
