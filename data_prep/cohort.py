@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -26,6 +27,10 @@ MAX_ID_LENGTH = 64
 
 _READ_AS_MISSING = {"na", "nan", "null", "none"}
 """Ids that pandas, and so NiftyNet, would read from a csv as a missing value."""
+
+
+PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
+"""How to print text that is not ours: as it is, in one line."""
 
 
 @dataclass(frozen=True)
@@ -252,17 +257,24 @@ def _progress(jobs: list) -> Iterator:
 
 
 def report(manifest: dict, console: Console) -> None:
-    """Print one row per patient, with its reason and warnings."""
+    """Print one row per patient, then every reason and warning in full."""
     table = Table("id", "slices", "spacing mm", "ROI", "mL", "status", box=None)
     for record in manifest["patients"]:
         ct, roi = record.get("ct"), record["roi"]
-        notes = "; ".join([record["reason"] or record["status"], *record["warnings"]])
         table.add_row(
             record["id"],
             str(ct["slices"]) if ct else "-",
             " x ".join(f"{value:.3g}" for value in ct["spacing_mm"]) if ct else "-",
-            roi["chosen"] if roi else "-",
+            escape(roi["chosen"]) if roi else "-",
             f"{record['volume_ml']:.1f}" if roi else "-",
-            notes,
+            record["status"],
         )
     console.print(table)
+    for text in manifest["warnings"]:
+        console.print(f"warning: {text}", **PLAIN)
+    for record in manifest["patients"]:
+        for kind, text in [("refused", record["reason"])] + [
+            ("warning", text) for text in record["warnings"]
+        ]:
+            if text:
+                console.print(f"{record['id']} {kind}: {text}", **PLAIN)

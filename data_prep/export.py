@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data_prep import DataError, files, geometry, resample
+from data_prep.cohort import PLAIN
 from niftynet_ext.evaluation.overlap import dice
 
 POSTFIX = "_niftynet_out"
@@ -171,6 +172,7 @@ def report(result: dict, console: Console) -> None:
         table.add_row(f"mean of {len(scored)}", f"{np.mean(scored):.4f}", "", "")
     console.print(table)
     for one, reason in result["failed"].items():
-        console.print(f"{one} failed: {reason}", markup=False)
+        console.print(f"{one} failed: {reason}", **PLAIN)
     if result["missing"]:
-        console.print(f"No prediction for {len(result['missing'])}: {', '.join(result['missing'])}")
+        missing = ", ".join(result["missing"])
+        console.print(f"No prediction for {len(result['missing'])}: {missing}", **PLAIN)

@@ -16,7 +16,7 @@ MANIFEST = "manifest.json"
 """What :mod:`data_prep.cohort` did to each patient, in the output folder."""
 
 GZIP_LEVEL = 1
-"""A CT of 256 x 256 x 134 takes 0.4 s at level 1 and 2 s at level 6 for 5 % fewer bytes."""
+"""A CT of 256 x 256 x 134 takes 0.2 s at level 1, and 0.9 s at level 6 for 3 % fewer bytes."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:

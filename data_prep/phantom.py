@@ -406,9 +406,9 @@ def _paint_chest(canvas, phantom, cavity, texture):
     canvas.blend(phantom.lung_hu + dependent + 16 * texture, lungs)
     for vessel in phantom.vessels:
         canvas.tube(30, *vessel, within=lungs)
-    for start, end, radius in _AIRWAYS:
-        canvas.tube(20, start, end, radius + 2, radius + 2)
-        canvas.tube(-990, start, end, radius, radius)
+    for hu, wall_mm in ((20, 2), (-990, 0)):  # all walls before any lumen: the tubes are joined
+        for start, end, radius in _AIRWAYS:
+            canvas.tube(hu, start, end, radius + wall_mm, radius + wall_mm)
 
 
 def _paint_tumour(hu, phantom, texture):
@@ -473,6 +473,8 @@ def tumour_mask(phantom):
 
 def _lung_polygons(phantom, points=90):
     """The lungs' outlines, as seen from the deepest point of each lung in each slice.
+
+    What heart or hilum hides from that point is left out: an organ to find by name, not a truth.
 
     :return: {ROI name: [(slice index, ``(points, 2)`` LPS x and y in mm)]}
     """

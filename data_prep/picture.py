@@ -58,7 +58,7 @@ class Grid:
     def __post_init__(self):
         edges = np.sort(np.abs(np.asarray(self.affine_ras, float)[:3, :3]), axis=0)
         if (edges[1] > ORTHOGONAL_TOLERANCE * edges[2]).any():
-            raise DataError(f"oblique grid, affine {np.round(self.affine_ras, 4).tolist()}: expected "
+            raise DataError(f"oblique affine {np.round(self.affine_ras, 4).tolist()}, expected "
                             "voxel edges along the patient's axes; resample it to draw it")
 
     def canonical(self):
@@ -223,10 +223,11 @@ def _draw_case(axes, case):
 
 
 def _title(case):
-    parts = [f"Dice3D {'–' if case.dice is None else format(case.dice, '.3f')}"]
-    parts += [f"reference {_volume_ml(case.reference):.1f} mL" if case.reference else "no reference"]
-    parts += [f"prediction {_volume_ml(case.prediction):.1f} mL"]
-    return "    ".join(parts)
+    dice = "–" if case.dice is None else f"{case.dice:.3f}"
+    reference = "no reference"
+    if case.reference is not None:
+        reference = f"reference {_volume_ml(case.reference):.1f} mL"
+    return f"Dice3D {dice}    {reference}    prediction {_volume_ml(case.prediction):.1f} mL"
 
 
 def _save(figure, png_path):
@@ -328,7 +329,7 @@ def draw_cohort(data_dir, masks_dir, png_path):
     """Draw restored masks over the CT, with the reference where there is one.
 
     Of more than ``MAX_PATIENTS``, those at even ranks of Dice3D from the worst to the best are
-    drawn, so the picture flatters nobody; patients without a Dice count as better than the best.
+    drawn, so the picture flatters nobody. Patients without a Dice follow if places are left.
 
     :param data_dir: what preprocessing wrote: ``manifest.json`` and the files it names
     :param masks_dir: ``<id>_mask.nii.gz``, on the native grid
@@ -336,16 +337,19 @@ def draw_cohort(data_dir, masks_dir, png_path):
     :return: ``png_path`` as a ``Path``
     :raises DataError: if there is nothing to draw; a single patient's fault is noted in the picture
     """
-    scored, faults = [], []
+    scored, unscored, faults = [], [], []
     for row in _find(data_dir, masks_dir):
         try:
-            scored.append((_load_case(*row).dice, row))
+            dice = _load_case(*row).dice
+            unscored.append(row) if dice is None else scored.append((dice, row))
         except (OSError, ValueError, DataError, ImageFileError) as error:
             faults.append(f"{row[0]}: {error}")
-    if not scored:
+    ranked = [row for _, row in sorted(scored, key=lambda item: item[0])]
+    rows = (_spread(ranked, MAX_PATIENTS) + unscored)[:MAX_PATIENTS]
+    if not rows:
         raise DataError("nothing to draw: " + "; ".join(faults))
-    scored.sort(key=lambda item: np.inf if item[0] is None else item[0])
-    cases = [_load_case(*row) for _, row in _spread(scored, MAX_PATIENTS)]
-    notes = [f"{len(cases)} of {len(scored)} patients, from the worst Dice3D to the best"]
+    cases = [_load_case(*row) for row in rows]
+    total = len(ranked) + len(unscored)
+    notes = [f"{len(cases)} of {total} patients, from the worst Dice3D to the best"]
     notes += [f"not drawn: {len(faults)}: " + "; ".join(faults)[:120]] if faults else []
     return draw_panels(cases, png_path, "   ·   ".join(notes))

@@ -47,7 +47,9 @@ def reduce_image(array: np.ndarray, factor: int) -> np.ndarray:
     low, high = array.min(), array.max()
     for k in range(shape[2]):
         native = sitk.GetImageFromArray(np.pad(array[:, :, k], beyond, mode="edge").T)
-        resized = sitk.Resample(native, grid, sitk.Transform(), sitk.sitkBSpline)
+        resized = sitk.Resample(
+            native, grid, sitk.Transform(), sitk.sitkBSpline, 0.0, sitk.sitkFloat32
+        )
         hu = np.rint(sitk.GetArrayViewFromImage(resized))
         coarse[k] = np.clip(hu, low, high)
     return coarse.T

@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from data_prep import DataError
 
@@ -82,6 +86,10 @@ def read_dataset(path: Path, **options) -> Dataset:
             dataset = pydicom.dcmread(path, force=not preamble, **options)
             if not dataset.get("SOPClassUID"):
                 raise DataError("not a DICOM object, or cut off: it has no SOP Class UID")
+            if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom guessed it while reading
+                implicit, _ = dataset.original_encoding
+                guess = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+                dataset.file_meta.TransferSyntaxUID = guess
             return dataset
     except DataError:
         raise
@@ -151,10 +159,8 @@ def _add(patient: PatientFiles, path: Path, dataset: Dataset) -> None:
 def _slice_header(path: Path, dataset: Dataset) -> SliceHeader:
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     samples, frames = (int(dataset.get(k) or 1) for k in ("SamplesPerPixel", "NumberOfFrames"))
-    syntax = dataset.file_meta.get("TransferSyntaxUID") if "file_meta" in vars(dataset) else None
-    plain = syntax is None or not (
-        syntax.is_compressed or syntax == DeflatedExplicitVRLittleEndian
-    )
+    syntax = dataset.file_meta.TransferSyntaxUID
+    plain = not syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian
     promised = rows * columns * samples * frames * int(dataset.get("BitsAllocated") or 16) // 8
     return SliceHeader(
         path=path,

@@ -20,7 +20,7 @@ MAX_MATRIX = 4096
 """Largest Rows or Columns believed; CT has 2048 at most."""
 
 MIN_SLICE_STEP_MM = 0.01
-"""Slices nearer than this lie at one position; the thinnest CT slices are 0.1 mm apart."""
+"""Slices nearer than this lie at one position: less than any scanner can step."""
 
 _TAGS = {
     "rows": "Rows",

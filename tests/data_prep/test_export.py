@@ -1,0 +1,153 @@
+import csv
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from data_prep import DataError, cohort, export
+
+from .conftest import square
+
+
+@pytest.fixture
+def prepared(patient, tmp_path):
+    """Return the output folder of two labelled patients and one without a label."""
+    for name in ("A", "B"):
+        patient(name).write().structures({"GTV-1": [(2, square(3.5, 15.5)), (3, square(3, 11))]})
+    patient("C").write()
+    parameters = cohort.Parameters(allow_unlabelled=True)
+    cohort.prepare_cohort(tmp_path / "dicom", tmp_path / "data", parameters)
+    return tmp_path / "data"
+
+
+def predict(data, one, name, shape=lambda array: array[..., None, None]):
+    """Write a coarse label as NiftyNet writes a probability map."""
+    source = data / "labels" / f"{one}.nii.gz"
+    if not source.exists():
+        source = data / "images" / f"{one}.nii.gz"
+    label = nib.load(source)
+    array = (label.get_fdata() > 0).astype(np.float32)
+    target = data.parent / "predictions" / name
+    target.parent.mkdir(exist_ok=True)
+    nib.save(nib.Nifti1Image(shape(array), label.affine), target)
+    return target
+
+
+LAYOUTS = {
+    "x y z": lambda a: a,
+    "x y z 1 1": lambda a: a[..., None, None],
+    "x y z 1 2": lambda a: np.stack([1 - a, a], -1)[..., None, :],
+    "x y z 2": lambda a: np.stack([1 - a, a], -1),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_mask_lies_on_the_native_grid(prepared, tmp_path, layout):
+    predict(prepared, "A", "A_niftynet_out.nii.gz", layout)
+    result = export.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
+    mask = nib.load(tmp_path / "out/A_mask.nii.gz")
+    native = nib.load(prepared / "native/A_label.nii.gz")
+    assert mask.shape == native.shape
+    assert mask.header.get_sform().tobytes() == native.header.get_sform().tobytes()
+    assert mask.header.get_qform().tobytes() == native.header.get_qform().tobytes()
+    assert mask.get_data_dtype() == np.uint8
+    a, b = mask.get_fdata() > 0, native.get_fdata() > 0
+    dice = 2 * (a & b).sum() / (a.sum() + b.sum())
+    assert dice > 0.9
+    assert result["scores"][0]["dice_3d"] == pytest.approx(dice)
+    assert result["scores"][0]["reference_ml"] == pytest.approx(b.sum() * 0.0022)
+    assert result["missing"] == ["B", "C"]
+
+
+def test_scores_and_a_patient_without_reference(prepared, tmp_path):
+    for one in "AC":
+        predict(prepared, one, f"window_seg_{one}__niftynet_out.nii.gz")
+    result = export.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
+    with open(tmp_path / "out/scores.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["id"] for row in rows] == ["A", "C"]
+    assert rows[1]["dice_3d"] == rows[1]["reference_ml"] == "nan"
+    assert float(rows[1]["predicted_ml"]) > 0
+    assert result["missing"] == ["B"]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_niftynets_own_list_names_the_files(prepared, tmp_path, moved):
+    path = predict(prepared, "B", "any_name.nii.gz")
+    listing = path.with_name("inferred.csv")
+    listing.write_text(f"B,{'/gone' if moved else path.parent}/any_name.nii.gz\nZ,/absent.nii.gz\n")
+    found = export.find_predictions(path.parent, ["A", "B"], "_niftynet_out")
+    assert found == {"B": path}
+
+
+def test_ids_that_end_alike_are_not_confused(tmp_path):
+    for name in ("X-1_niftynet_out", "1__niftynet_out"):
+        (tmp_path / f"{name}.nii.gz").touch()
+    found = export.find_predictions(tmp_path, ["1", "X-1"], "_niftynet_out")
+    assert {one: path.name for one, path in found.items()} == {
+        "1": "1__niftynet_out.nii.gz",
+        "X-1": "X-1_niftynet_out.nii.gz",
+    }
+
+
+def _shift(image):
+    affine = image.affine.copy()
+    affine[0, 3] += 0.5
+    return nib.Nifti1Image(image.get_fdata(), affine)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda i: nib.Nifti1Image(i.get_fdata()[:-1], i.affine), "on another grid.*expected"),
+        (_shift, "on another grid.*expected"),
+        (lambda i: nib.Nifti1Image(i.get_fdata() * np.nan, i.affine), "expected 0 to 1"),
+        (lambda i: nib.Nifti1Image(i.get_fdata() * 7 - 3, i.affine), "expected 0 to 1"),
+    ],
+)
+def test_an_unusable_prediction_fails_alone(prepared, tmp_path, change, message):
+    for one in "AB":
+        path = predict(prepared, one, f"{one}_niftynet_out.nii.gz")
+    image = nib.load(path)
+    nib.save(change(nib.Nifti1Image(image.get_fdata(), image.affine)), path)
+    result = export.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
+    assert [row["id"] for row in result["scores"]] == ["A"]
+    with pytest.raises(DataError, match=message):
+        raise DataError(result["failed"]["B"])
+    assert not (tmp_path / "out/B_mask.nii.gz").exists()
+
+
+def test_damaged_prediction_fails_alone(prepared, tmp_path):
+    path = predict(prepared, "A", "A_niftynet_out.nii.gz")
+    path.write_bytes(path.read_bytes()[:60])
+    result = export.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
+    assert "cannot be read" in result["failed"]["A"]
+
+
+def test_what_is_absent_is_named(prepared, tmp_path):
+    with pytest.raises(DataError, match="Give --predictions"):
+        export.restore_cohort(prepared, tmp_path / "absent", tmp_path / "out")
+    with pytest.raises(DataError, match="No prediction in"):
+        export.restore_cohort(prepared, prepared, tmp_path / "out")
+    with pytest.raises(DataError, match="Give --data"):
+        export.restore_cohort(tmp_path, prepared, tmp_path / "out")
+
+
+def test_lung1_001_there_and_back(real_data, tmp_path):
+    cohort.prepare_cohort(real_data / "LUNG1-001", tmp_path / "data", cohort.Parameters())
+    (tmp_path / "predictions").mkdir()
+    shutil.copy(
+        tmp_path / "data/labels/LUNG1-001.nii.gz",
+        tmp_path / "predictions/LUNG1-001_niftynet_out.nii.gz",
+    )
+    result = export.restore_cohort(tmp_path / "data", tmp_path / "predictions", tmp_path / "out")
+    row = result["scores"][0]
+    assert row["dice_3d"] == pytest.approx(0.9844, abs=1e-3)
+    assert row["predicted_ml"] == pytest.approx(row["reference_ml"], rel=1e-3)
+    places = []
+    for path in ("out/LUNG1-001_mask.nii.gz", "data/native/LUNG1-001_label.nii.gz"):
+        image = nib.load(tmp_path / path)
+        index = np.argwhere(np.asanyarray(image.dataobj)).mean(0)
+        places.append((image.affine @ [*index, 1])[:3])
+    assert np.linalg.norm(places[0] - places[1]) < 0.1
