@@ -33,15 +33,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--roi", default=structures.DEFAULT_ROI, metavar="REGEX",
         help="whole name of the ROI, in any case (default: %(default)s)",
-    )  # fmt: skip
+    )
     one.add_argument(
         "--reduce", type=int, default=default.reduce, metavar="N",
         help="in-plane factor (default: %(default)s, 512 to 256)",
-    )  # fmt: skip
+    )
     one.add_argument(
         "--split", type=int, nargs=3, default=default.split, metavar="N",
         help="weights of Training, Validation, Inference (default: 260 40 40)",
-    )  # fmt: skip
+    )
     one.add_argument("--seed", type=int, default=default.seed, help="of the split (default: 0)")
     one.add_argument(
         "--allow-unlabelled", action="store_true", help="take CTs without RTSTRUCT, for inference"
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--postfix", default="_niftynet_out",
         help="NiftyNet's output_postfix (default: %(default)s)",
-    )  # fmt: skip
+    )
     one.set_defaults(run=_restore)
 
     one = commands.add_parser("phantom", help="write a synthetic DICOM cohort")
@@ -113,7 +113,7 @@ def _phantom(options: argparse.Namespace) -> int:
     phantom.write_cohort(
         options.out, patients=options.patients, matrix=options.matrix, slices=options.slices,
         seed=options.seed,
-    )  # fmt: skip
+    )
     print(f"Next: python -m data_prep preprocess --dicom {options.out} --out DIR")
     return 0
 

@@ -108,10 +108,11 @@ def prepare_cohort(dicom_dir: Path, out_dir: Path, parameters: Parameters) -> di
     parameters.check()
     if out_dir.resolve().is_relative_to(dicom_dir.resolve()):
         raise DataError(f"--out {out_dir} lies within --dicom {dicom_dir}. Choose one beside it.")
-    patients, unreadable = scan(dicom_dir)
+    patients, unreadable, others = scan(dicom_dir)
     if not patients:
         raise DataError(
-            f"No DICOM file under {dicom_dir}: {len(unreadable)} files, none of them readable. "
+            f"No DICOM file under {dicom_dir}: {others} files of other kinds, and "
+            f"{len(unreadable)} that cannot be read{': ' if unreadable else ''}"
             f"{'; '.join(unreadable[:5])}. Give the folder that holds the patients' DICOM files."
         )
     jobs = list(zip(safe_ids(one.name for one in patients), patients, strict=True))
@@ -123,6 +124,7 @@ def prepare_cohort(dicom_dir: Path, out_dir: Path, parameters: Parameters) -> di
         "software": files.versions(),
         "parameters": asdict(parameters),
         "warnings": _unreadable_warning(unreadable),
+        "other_files": others,
         "patients": records,
     }
     for name, key in (("ct.csv", "image"), ("label.csv", "label")):

@@ -6,8 +6,8 @@ reference). Display follows the radiological convention: the patient's left is o
 Everything is placed in world mm, so a CT at half resolution and masks on the native grid overlay.
 """
 
+import io
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from nibabel.filebasedimages import ImageFileError
 
-from data_prep import DataError
+from data_prep import DataError, files, planes
 
 WINDOW_HU = (-400, 1500)
 """Level and width of the lung window."""
 REFERENCE_COLOUR, PREDICTION_COLOUR = "#00b4ff", "#ffb000"  # told apart by colour-blind readers too
 MAX_PATIENTS = 6
-ORTHOGONAL_TOLERANCE = 1e-3
-"""Largest off-axis part of a voxel's edge, relative to the edge, in a grid that is not oblique."""
-
-_BODY_HU = -300  # denser than this is body or table
 _CELL_IN = (3.3, 2.4)  # width and height of a panel
 _HEAD_IN, _TITLE_IN, _GAP_IN = 0.55, 0.34, 0.05
 _DPI = 140
@@ -44,35 +40,6 @@ _PLANES = {
 
 
 @dataclass(frozen=True)
-class Grid:
-    """An array on a grid in the world.
-
-    :param array: ``(x, y, z)``, HU or a mask (true above 0.5)
-    :param affine_ras: ``(4, 4)``, voxel indices to RAS mm; axes in any order and direction
-    :raises DataError: if the grid is oblique
-    """
-
-    array: np.ndarray
-    affine_ras: np.ndarray
-
-    def __post_init__(self):
-        edges = np.sort(np.abs(np.asarray(self.affine_ras, float)[:3, :3]), axis=0)
-        if (edges[1] > ORTHOGONAL_TOLERANCE * edges[2]).any():
-            raise DataError(f"oblique affine {np.round(self.affine_ras, 4).tolist()}, expected "
-                            "voxel edges along the patient's axes; resample it to draw it")
-
-    def canonical(self):
-        """The same with indices rising along right, anterior, head.
-
-        :return: array, first voxel centre in RAS mm ``(3,)``, spacing in mm ``(3,)``
-        """
-        numbers = self.array.astype(np.uint8) if self.array.dtype == bool else self.array
-        image = nib.as_closest_canonical(nib.Nifti1Image(numbers, self.affine_ras))
-        spacing_mm = nib.affines.voxel_sizes(image.affine)
-        return np.asarray(image.dataobj), image.affine[:3, 3], spacing_mm
-
-
-@dataclass(frozen=True)
 class Case:
     """A patient to draw; grids may differ, ``reference`` may be None.
 
@@ -80,84 +47,10 @@ class Case:
     """
 
     patient_id: str
-    image: Grid
-    prediction: Grid
-    reference: Grid = None
+    image: planes.Grid
+    prediction: planes.Grid
+    reference: planes.Grid = None
     dice: float = None
-
-
-def dice3d(reference, prediction):
-    """Dice of two masks on one grid, or None if the grids differ or both masks are empty."""
-    same = reference.array.shape == prediction.array.shape
-    if not same or not np.allclose(reference.affine_ras, prediction.affine_ras, atol=1e-2):
-        return None
-    a, b = reference.array > 0.5, prediction.array > 0.5
-    total = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / total if total else None
-
-
-def _volume_ml(grid):
-    voxel_mm3 = abs(np.linalg.det(np.asarray(grid.affine_ras)[:3, :3]))
-    return float((grid.array > 0.5).sum() * voxel_mm3 / 1000)
-
-
-def _focus(grid):
-    """Where to cut: the centroid, its z that of the largest slice, and half the extent in mm.
-
-    :return: ``(3,)`` RAS mm and ``(3,)`` mm, or None for an empty mask
-    """
-    array, origin, spacing = grid.canonical()
-    voxels = np.argwhere(array > 0.5)
-    if not len(voxels):
-        return None
-    centre = voxels.mean(axis=0)
-    centre[2] = np.bincount(voxels[:, 2]).argmax()
-    half = (np.ptp(voxels, axis=0) + 1) / 2
-    return origin + centre * spacing, half * spacing
-
-
-def _body_mm(array, origin, spacing):
-    """The box that holds the patient, from profiles that a table or noise does not move.
-
-    :return: ``(3,)`` lower and ``(3,)`` upper corner, RAS mm
-    """
-    dense, low = array > _BODY_HU, origin - spacing / 2
-    high = low + array.shape * spacing
-    for axis in (0, 1):
-        profile = dense.mean(axis=tuple({0, 1, 2} - {axis}))
-        inside = np.flatnonzero(profile > 0.06)
-        if len(inside):
-            low[axis] = origin[axis] + (inside[0] - 0.5) * spacing[axis] - 8
-            high[axis] = origin[axis] + (inside[-1] + 0.5) * spacing[axis] + 8
-    return low, high
-
-
-def _section(grid, axes, position_mm):
-    """A plane of a canonical grid, ready to show.
-
-    :param grid: array, origin and spacing as from :meth:`Grid.canonical`
-    :param axes: RAS axes: horizontal, vertical, across
-    :param position_mm: where along the axis across
-    :return: ``(rows, columns)`` from the lower left, columns' and rows' centres in shown mm; or
-        None where the grid does not reach
-    """
-    array, origin, spacing = grid
-    h, v, across = axes
-    index = round((position_mm - origin[across]) / spacing[across])
-    if not 0 <= index < array.shape[across]:
-        return None
-    plane = np.take(array, index, axis=across)  # (horizontal, vertical)
-    columns = -(origin[h] + spacing[h] * np.arange(plane.shape[0]))[::-1]
-    rows = origin[v] + spacing[v] * np.arange(plane.shape[1])
-    return plane[::-1].T, columns, rows
-
-
-def _view(low, high, ratio):
-    """The smallest window of a cell's shape around a box: left, right, bottom, top in shown mm."""
-    centre, size = (low + high) / 2, high - low
-    height = max(size[1], size[0] / ratio)
-    return (centre[0] - height * ratio / 2, centre[0] + height * ratio / 2,
-            centre[1] - height / 2, centre[1] + height / 2)
 
 
 def _draw_plane(ax, name, image, masks, focus_mm, view):
@@ -168,13 +61,13 @@ def _draw_plane(ax, name, image, masks, focus_mm, view):
     """
     axes, letters = _PLANES[name]
     level, width = WINDOW_HU
-    plane, columns, rows = _section(image, axes, focus_mm[axes[2]])
+    plane, columns, rows = planes.section(image, axes, focus_mm[axes[2]])
     dx, dy = columns[1] - columns[0], rows[1] - rows[0]
     extent = (columns[0] - dx / 2, columns[-1] + dx / 2, rows[0] - dy / 2, rows[-1] + dy / 2)
     ax.imshow(plane, cmap="gray", vmin=level - width / 2, vmax=level + width / 2, extent=extent,
               origin="lower", interpolation="bilinear", aspect="auto")
     for grid, colour, line in masks:
-        section = _section(grid, axes, focus_mm[axes[2]])
+        section = planes.section(grid, axes, focus_mm[axes[2]])
         if section is not None and (section[0] > 0.5).any():
             mask, columns, rows = section
             steps = columns[1] - columns[0], rows[1] - rows[0]
@@ -208,8 +101,8 @@ def _draw_case(axes, case):
     masks = [(case.prediction.canonical(), PREDICTION_COLOUR, 1.2)]
     if case.reference is not None:  # below and wider, so that it shows where both agree
         masks.insert(0, (case.reference.canonical(), REFERENCE_COLOUR, 2.2))
-    low, high = _body_mm(*image)
-    focus = (case.reference and _focus(case.reference)) or _focus(case.prediction)
+    low, high = planes.body_mm(*image)
+    focus = (case.reference and planes.focus(case.reference)) or planes.focus(case.prediction)
     centre, half = focus or ((low + high) / 2, np.full(3, 30.0))
     # the CT shown is the nearest slice, even if the masks' grid reaches a little further
     centre = np.clip(centre, image[1], image[1] + (np.array(image[0].shape) - 1) * image[2])
@@ -219,27 +112,15 @@ def _draw_case(axes, case):
             reach = max(1.7 * half[[h, v]].max(), 30)
             corner, opposite = centre - reach, centre + reach
         box = np.array([-opposite[h], corner[v]]), np.array([-corner[h], opposite[v]])
-        _draw_plane(ax, name, image, masks, centre, _view(*box, _CELL_IN[0] / _CELL_IN[1]))
+        _draw_plane(ax, name, image, masks, centre, planes.view(*box, _CELL_IN[0] / _CELL_IN[1]))
 
 
 def _title(case):
     dice = "–" if case.dice is None else f"{case.dice:.3f}"
     reference = "no reference"
     if case.reference is not None:
-        reference = f"reference {_volume_ml(case.reference):.1f} mL"
-    return f"Dice3D {dice}    {reference}    prediction {_volume_ml(case.prediction):.1f} mL"
-
-
-def _save(figure, png_path):
-    png_path = Path(png_path)
-    png_path.parent.mkdir(parents=True, exist_ok=True)
-    draft = png_path.with_name(f".{png_path.name}.part")
-    try:
-        figure.savefig(draft, format="png", dpi=_DPI, facecolor=_PAPER)
-        os.replace(draft, png_path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return png_path
+        reference = f"reference {planes.volume_ml(case.reference):.1f} mL"
+    return f"Dice3D {dice}    {reference}    prediction {planes.volume_ml(case.prediction):.1f} mL"
 
 
 def draw_panels(cases, png_path, note=""):
@@ -281,18 +162,21 @@ def draw_panels(cases, png_path, note=""):
         _draw_case(axes, case)
     if note:
         write(0.1, height - 0.15, note, color=_FAINT, size=9)
-    return _save(figure, png_path)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=_DPI, facecolor=_PAPER)
+    files.write_bytes(Path(png_path), png.getvalue())
+    return Path(png_path)
 
 
 def _load(path):
     image = nib.load(path)
-    return Grid(np.asanyarray(image.dataobj), image.affine)
+    return planes.Grid(np.asanyarray(image.dataobj), image.affine)
 
 
 def _load_case(patient_id, image, mask, reference):
     """A case from its files' paths; ``reference`` may be None."""
     prediction, reference = _load(mask), _load(reference) if reference else None
-    dice = dice3d(reference, prediction) if reference else None
+    dice = planes.dice_3d(prediction, reference) if reference else None
     return Case(patient_id, _load(image), prediction, reference, dice)
 
 

@@ -1,6 +1,7 @@
 """Find the DICOM files of a cohort and group them by patient: headers only, no pixels."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,17 @@ _HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "SeriesInstanceUID",
     "FrameOfReferenceUID", "ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing",
     "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames",
-]  # fmt: skip
+]
+
+_DICOM_SUFFIX = re.compile(r"|\.(dcm|ima|\d+)", re.IGNORECASE)
+"""A file so named is expected to be DICOM: .dcm, .ima, none, or the last part of a UID."""
+
+_OTHER_NAMES = {"LICENSE", "README"}
+"""What archives put beside the images without a suffix."""
+
+
+class NotDicomError(DataError):
+    """The file is empty, or does not begin as DICOM does."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +82,16 @@ def read_dataset(path: Path, **options) -> Dataset:
     """Read one DICOM file, with or without the 128-byte preamble (PS3.10 section 7.1).
 
     :param options: handed to :func:`pydicom.dcmread`.
-    :raises DataError: the file is empty, not DICOM, or ends too early; says which.
+    :raises NotDicomError: the file is empty or something else than DICOM.
+    :raises DataError: it is damaged or ends too early.
     """
     with path.open("rb") as stream:
         start = stream.read(132)
     if not start:
-        raise DataError("empty file")
+        raise NotDicomError("empty file")
     preamble = start[128:132] == b"DICM"
     if not preamble and start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
-        raise DataError("not DICOM")
+        raise NotDicomError("not DICOM")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -97,18 +109,20 @@ def read_dataset(path: Path, **options) -> Dataset:
         raise DataError(f"damaged DICOM ({type(error).__name__})") from error
 
 
-def scan(root: Path) -> tuple[list[PatientFiles], list[str]]:
+def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
     """Read the headers of all files under a folder and group them by patient.
 
     A patient is a Patient ID; files without one are grouped by the folder below ``root``.
 
-    :return: patients sorted by name, and one "file: reason" line for each unreadable file.
+    :return: patients sorted by name, one "file: reason" line for each unreadable file, and the
+        number of other files: neither named as DICOM nor DICOM, such as LICENSE or metadata.csv.
     :raises DataError: the folder is absent.
     """
     if not root.is_dir():
         raise DataError(f"No folder {root}. Give the folder that holds the patients' DICOM files.")
     patients: dict[tuple, PatientFiles] = {}
     unreadable: list[tuple[Path, str]] = []
+    others = 0
     for path in _files(root):
         try:
             dataset = read_dataset(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
@@ -118,11 +132,19 @@ def scan(root: Path) -> tuple[list[PatientFiles], list[str]]:
             patient = patients.setdefault(key, PatientFiles(patient_id or folder[0]))
             _add(patient, path, dataset)
         except (DataError, OSError, ValueError, TypeError, AttributeError) as error:
+            if isinstance(error, NotDicomError) and not _named_as_dicom(path):
+                others += 1
+                continue
             unreadable.append((path, f"{path.relative_to(root)}: {error}"))
     for patient in patients.values():
         patient.unreadable = [line for path, line in unreadable if path.parent in patient.folders]
     ordered = [patients[key] for key in sorted(patients, key=lambda key: (key[1], key[0]))]
-    return ordered, [line for _, line in unreadable]
+    return ordered, [line for _, line in unreadable], others
+
+
+def _named_as_dicom(path: Path) -> bool:
+    expected = _DICOM_SUFFIX.fullmatch(path.suffix) is not None
+    return expected and path.name.upper() not in _OTHER_NAMES
 
 
 def _files(root: Path) -> Iterator[Path]:

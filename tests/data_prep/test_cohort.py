@@ -48,7 +48,7 @@ def test_layout_lists_and_manifest(dicom, tmp_path):
     assert list(records) == ["x", "P1", "P2", "no_ct", "other"]
     assert {one: record["status"] for one, record in records.items()} == {
         "x": "ok", "P1": "ok", "P2": "ok", "no_ct": "refused", "other": "refused"
-    }  # fmt: skip
+    }
     assert "No CT slice" in records["no_ct"]["reason"]
     assert "GTV-2" in records["other"]["reason"]
     assert records["P1"]["roi"] == {"chosen": "GTV-1", "others": ["Heart"]}
@@ -60,7 +60,7 @@ def test_layout_lists_and_manifest(dicom, tmp_path):
             assert path == str((out / folder / f"{one}.nii.gz").resolve())
     assert sorted(row[1] for row in rows(out / "split.csv")) == [
         "Inference", "Training", "Validation"
-    ]  # fmt: skip
+    ]
     expected = {"manifest.json", "ct.csv", "label.csv", "split.csv"}
     for one in ("x", "P1", "P2"):
         expected |= set(records[one]["files"].values())
@@ -120,6 +120,14 @@ def test_unreadable_files_are_named(dicom, tmp_path):
     assert manifest["patients"][1]["warnings"] == expected
 
 
+def test_what_archives_put_beside_the_images_is_counted_only(dicom, tmp_path):
+    for name in ("LICENSE", "metadata.csv", "P1/truth.json"):
+        (dicom / name).write_text("hello")
+    manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
+    assert (manifest["warnings"], manifest["other_files"]) == ([], 3)
+    assert manifest["patients"][1]["warnings"] == []
+
+
 def test_an_unforeseen_fault_stops_one_patient_only(dicom, tmp_path, monkeypatch):
     from data_prep import structures
 
@@ -166,7 +174,8 @@ def test_wrong_folders(tmp_path, dicom):
     with pytest.raises(DataError, match="lies within"):
         prepare_cohort(dicom, dicom / "out", Parameters())
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="No DICOM file"):
+    (tmp_path / "empty" / "notes.txt").touch()
+    with pytest.raises(DataError, match="No DICOM file .* 1 files of other kinds, and 0 that cann"):
         prepare_cohort(tmp_path / "empty", tmp_path / "out", Parameters())
 
 

@@ -68,7 +68,7 @@ def test_a_wrong_folder_is_one_paragraph_without_traceback(root, tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "data_prep", "preprocess", "--dicom", "absent", "--out", "out"],
         cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True,
-    )  # fmt: skip
+    )
     assert run.returncode == 2
     assert run.stderr.startswith("data_prep preprocess: No folder absent.")
     assert run.stderr.count("\n") == 1
@@ -94,7 +94,7 @@ def test_neither_tensorflow_nor_niftynet_is_imported(root):
             "draw_cohort", {}, ["d", "m", "p.png"],
         ),
     ],
-)  # fmt: skip
+)
 def test_lazy_commands(monkeypatch, command, module, function, arguments, expected):
     imported = pytest.importorskip(f"data_prep.{module}")
     calls = []

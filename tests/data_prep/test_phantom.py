@@ -9,7 +9,7 @@ import pytest
 import SimpleITK
 from matplotlib.path import Path
 
-from data_prep import DataError, phantom
+from data_prep import DataError
 from data_prep.phantom import (
     Ellipsoid,
     draw_patient,
@@ -17,6 +17,7 @@ from data_prep.phantom import (
     render,
     tumour_mask,
     write_cohort,
+    writing,
 )
 
 SIZE = {"patients": 3, "matrix": 64, "slices": 24}
@@ -225,7 +226,7 @@ def test_interrupted_run_is_redone_and_a_larger_cohort_replaced(tmp_path, monkey
     write_cohort(tmp_path, **size)
     whole = digests(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(phantom, "_write_structures", interrupt)
+        patch.setattr(writing, "_write_structures", interrupt)
         write_cohort(tmp_path, **size)
     assert json.loads((tmp_path / "truth.json").read_text())["patients"] == []
     write_cohort(tmp_path, **size)

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.image import imread
 
 from data_prep import DataError, picture
-from data_prep.picture import Case, Grid, dice3d, draw_cohort, draw_panels
+from data_prep.picture import Case, draw_cohort, draw_panels
+from data_prep.planes import Grid, view
 
 SPACING_MM = np.array([4.0, 4.0, 6.0])
 SHAPE = (48, 40, 20)
@@ -59,7 +60,7 @@ def pixel_of(panel, left_mm, anterior_mm):
     low = ORIGIN_MM + 3.5 * SPACING_MM - 8
     high = ORIGIN_MM + (np.array(SHAPE) - 4.5) * SPACING_MM + 8
     box = np.array([-high[0], low[1]]), np.array([-low[0], high[1]])
-    left, right, bottom, top = picture._view(*box, picture._CELL_IN[0] / picture._CELL_IN[1])
+    left, right, bottom, top = view(*box, picture._CELL_IN[0] / picture._CELL_IN[1])
     rows, columns = panel.shape[:2]
     return rows * (top - anterior_mm) / (top - bottom), columns * (left_mm - left) / (right - left)
 
@@ -111,21 +112,6 @@ def test_missing_reference_and_empty_masks_still_draw(tmp_path):
             for colour in (picture.REFERENCE_COLOUR, picture.PREDICTION_COLOUR)]
     assert seen == [[False, False, True], [True, False, False]]
     assert [f.name for f in png.parent.iterdir()] == ["a.png"]  # no draft left
-
-
-def test_dice_needs_one_grid_and_something_in_it():
-    a, b = box_mask((0, 0, 120), (40, 40, 170)), box_mask((20, 0, 120), (60, 40, 170))
-    expected = 2 * (a & b).sum() / (a.sum() + b.sum())
-    assert dice3d(grid(a), grid(b)) == pytest.approx(expected)
-    assert dice3d(grid(a), grid(b, (-1, 1, 1))) is None
-    assert dice3d(grid(a * 0), grid(b * 0)) is None
-
-
-def test_oblique_grid_is_refused():
-    turned = np.eye(4)
-    turned[:2, :2] = [[0.9, -0.1], [0.1, 0.9]]
-    with pytest.raises(DataError, match="oblique"):
-        Grid(np.zeros(SHAPE), turned)
 
 
 def test_nothing_to_draw(tmp_path):

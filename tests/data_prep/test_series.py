@@ -21,7 +21,7 @@ ORIENTATIONS = {  # by patient position and scan plane
 
 
 def read(patient):
-    patients, _ = scan(patient.folder)
+    patients, *_ = scan(patient.folder)
     return read_volume(choose_series(list(patients[0].series.values())))
 
 
@@ -152,7 +152,7 @@ def test_copies_of_a_slice_are_left_out(patient):
 def test_series_are_chosen_by_reference_then_frame(patient):
     first, second = patient("P1").write(), patient("P1/again").write()
     second.folder.parent.mkdir(exist_ok=True)
-    patients, _ = scan(first.folder)
+    patients, *_ = scan(first.folder)
     series = list(patients[0].series.values()) + list(patients[1].series.values())
     by_series = choose_series(series, frozenset([second.series_uid]))
     by_image = choose_series(series, sop_uids=frozenset([first.slices[2].SOPInstanceUID]))
@@ -179,14 +179,20 @@ def test_scan_groups_by_patient_id_across_folders_and_skips_what_is_not_dicom(pa
     whole = (root / "A" / "000").read_bytes()
     (root / "A" / "cut.dcm").write_bytes(whole[:150])
     (root / "A" / ".hidden").write_text("x")
-    patients, unreadable = scan(root)
+    for name in ("LICENSE", "metadata.csv", "truth.json", "notes"):
+        (root / name).write_text("hello")
+    (root / "A" / "empty.txt").touch()
+    (root / "A" / "scan.txt").write_bytes(whole[:150])
+    (root / "A" / "1.2.840.99").touch()
+    patients, unreadable, others = scan(root)
     assert [one.name for one in patients] == ["A", "A_more"]
     assert len(patients[0].series) == 2
     assert len(patients[1].structure_paths) == 1
     assert [line.split(":")[0] for line in unreadable] == [
-        "A/cut.dcm", "A/empty.dcm", "A/notes.txt", "A/random.dcm"
-    ]  # fmt: skip
-    assert patients[0].unreadable == unreadable
+        "notes", "A/1.2.840.99", "A/cut.dcm", "A/empty.dcm", "A/random.dcm", "A/scan.txt"
+    ]
+    assert patients[0].unreadable == unreadable[1:]
+    assert others == 5  # LICENSE, metadata.csv, truth.json, notes.txt, empty.txt
 
 
 def test_without_a_patient_id_the_folder_is_the_patient(patient):
@@ -195,7 +201,7 @@ def test_without_a_patient_id_the_folder_is_the_patient(patient):
         for one in made.slices:
             one.PatientID = ""
         made.write()
-    patients, _ = scan(made.folder.parent)
+    patients, *_ = scan(made.folder.parent)
     assert [one.name for one in patients] == ["one", "two"]
 
 
@@ -229,7 +235,7 @@ def test_compressed_pixels(patient):
 def test_link_to_itself_ends(patient):
     made = patient().write()
     (made.folder / "loop").symlink_to(made.folder, target_is_directory=True)
-    patients, _ = scan(made.folder)
+    patients, *_ = scan(made.folder)
     assert len(patients[0].series[made.series_uid].slices) == 6
 
 
@@ -241,7 +247,7 @@ def test_link_to_itself_ends(patient):
     ],
 )
 def test_ct_equals_the_published_nifti_by_world_position(real_data, dicom, published):
-    patients, _ = scan(real_data / dicom)
+    patients, *_ = scan(real_data / dicom)
     volume = read_volume(choose_series(list(patients[0].series.values())))
     reference = nib.load(real_data / published)
     index = np.indices(volume.array.shape[:3])[:, ::3, ::3].reshape(3, -1)

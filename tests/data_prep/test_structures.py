@@ -15,7 +15,7 @@ from .test_series import ORIENTATIONS
 
 
 def read_mask(folder, pattern=structures.DEFAULT_ROI):
-    patients, _ = scan(folder)
+    patients, *_ = scan(folder)
     sets = structures.read_structure_sets(patients[0].structure_paths)
     one, roi = structures.choose_roi(sets, pattern)
     volume = read_volume(

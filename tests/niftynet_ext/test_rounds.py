@@ -84,7 +84,8 @@ def test_a_stage_without_its_checkpoint_is_an_error(ini, tmp_path, monkeypatch):
         log_path.write_text("disk full\n")
         return 0  # as NiftyNet does
     monkeypatch.setattr(rounds, "run_command", broken)
-    with pytest.raises(RoundsError, match="disk full[^$]*DiceForeground did not reach iteration 20"):
+    message = "(?s)disk full.*DiceForeground did not reach iteration 20"
+    with pytest.raises(RoundsError, match=message):
         rounds.run(ini, PLAN)
 
 

@@ -1,0 +1,120 @@
+"""Arrays on grids in the world, and the planes to show of them: computing only, no drawing.
+
+Shown mm are RAS mm with the horizontal axis negated (radiological convention).
+"""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from data_prep import DataError
+from niftynet_ext.evaluation import overlap
+
+ORTHOGONAL_TOLERANCE = 1e-3
+"""Largest off-axis part of a voxel's edge, relative to the edge, in a grid that is not oblique."""
+
+_BODY_HU = -300  # denser than this is body or table
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An array on a grid in the world.
+
+    :param array: ``(x, y, z)``, HU or a mask (true above 0.5)
+    :param affine_ras: ``(4, 4)``, voxel indices to RAS mm; axes in any order and direction
+    :raises DataError: if the grid is oblique
+    """
+
+    array: np.ndarray
+    affine_ras: np.ndarray
+
+    def __post_init__(self):
+        edges = np.sort(np.abs(np.asarray(self.affine_ras, float)[:3, :3]), axis=0)
+        if (edges[1] > ORTHOGONAL_TOLERANCE * edges[2]).any():
+            raise DataError(f"oblique affine {np.round(self.affine_ras, 4).tolist()}, expected "
+                            "voxel edges along the patient's axes; resample it to draw it")
+
+    def canonical(self):
+        """The same with indices rising along right, anterior, head.
+
+        :return: array, first voxel centre in RAS mm ``(3,)``, spacing in mm ``(3,)``
+        """
+        numbers = self.array.astype(np.uint8) if self.array.dtype == bool else self.array
+        image = nib.as_closest_canonical(nib.Nifti1Image(numbers, self.affine_ras))
+        spacing_mm = nib.affines.voxel_sizes(image.affine)
+        return np.asarray(image.dataobj), image.affine[:3, 3], spacing_mm
+
+
+def dice_3d(prediction, reference):
+    """Dice of two masks on one grid, or None if the grids differ or both masks are empty."""
+    same = prediction.array.shape == reference.array.shape
+    if not same or not np.allclose(prediction.affine_ras, reference.affine_ras, atol=1e-2):
+        return None
+    a, b = prediction.array > 0.5, reference.array > 0.5
+    return overlap.dice(a, b) if a.any() or b.any() else None
+
+
+def volume_ml(grid):
+    """What a mask's voxels add up to."""
+    voxel_mm3 = abs(np.linalg.det(np.asarray(grid.affine_ras)[:3, :3]))
+    return float((grid.array > 0.5).sum() * voxel_mm3 / 1000)
+
+
+def focus(grid):
+    """Where to cut: the centroid, its z that of the largest slice, and half the extent in mm.
+
+    :return: ``(3,)`` RAS mm and ``(3,)`` mm, or None for an empty mask
+    """
+    array, origin, spacing = grid.canonical()
+    voxels = np.argwhere(array > 0.5)
+    if not len(voxels):
+        return None
+    centre = voxels.mean(axis=0)
+    centre[2] = np.bincount(voxels[:, 2]).argmax()
+    half = (np.ptp(voxels, axis=0) + 1) / 2
+    return origin + centre * spacing, half * spacing
+
+
+def body_mm(array, origin, spacing):
+    """The box that holds the patient, from profiles that a table or noise does not move.
+
+    :return: ``(3,)`` lower and ``(3,)`` upper corner, RAS mm
+    """
+    dense, low = array > _BODY_HU, origin - spacing / 2
+    high = low + array.shape * spacing
+    for axis in (0, 1):
+        profile = dense.mean(axis=tuple({0, 1, 2} - {axis}))
+        inside = np.flatnonzero(profile > 0.06)
+        if len(inside):
+            low[axis] = origin[axis] + (inside[0] - 0.5) * spacing[axis] - 8
+            high[axis] = origin[axis] + (inside[-1] + 0.5) * spacing[axis] + 8
+    return low, high
+
+
+def section(grid, axes, position_mm):
+    """A plane of a canonical grid, ready to show.
+
+    :param grid: array, origin and spacing as from :meth:`Grid.canonical`
+    :param axes: RAS axes: horizontal, vertical, across
+    :param position_mm: where along the axis across
+    :return: ``(rows, columns)`` from the lower left, columns' and rows' centres in shown mm; or
+        None where the grid does not reach
+    """
+    array, origin, spacing = grid
+    h, v, across = axes
+    index = round((position_mm - origin[across]) / spacing[across])
+    if not 0 <= index < array.shape[across]:
+        return None
+    plane = np.take(array, index, axis=across)  # (horizontal, vertical)
+    columns = -(origin[h] + spacing[h] * np.arange(plane.shape[0]))[::-1]
+    rows = origin[v] + spacing[v] * np.arange(plane.shape[1])
+    return plane[::-1].T, columns, rows
+
+
+def view(low, high, ratio):
+    """The smallest window of a cell's shape around a box: left, right, bottom, top in shown mm."""
+    centre, size = (low + high) / 2, high - low
+    height = max(size[1], size[0] / ratio)
+    return (centre[0] - height * ratio / 2, centre[0] + height * ratio / 2,
+            centre[1] - height / 2, centre[1] + height / 2)

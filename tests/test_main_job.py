@@ -1,0 +1,150 @@
+"""The main job through NiftyNet's own command line: DICOM in, training, masks out.
+
+Short trainings on tiny phantoms: what is tested is that the parts fit, not how well it learns
+(`make demo` shows that).
+"""
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from data_prep.__main__ import main as data_prep
+from niftynet_ext import rounds
+
+PLUGIN = '''
+"""A network as its author would have written it in 2018: plain TensorFlow 1."""
+import tensorflow as tf
+from niftynet.network.base_net import BaseNet
+
+
+class OldNet(BaseNet):
+    def layer_op(self, images, is_training=True, **unused):
+        with tf.variable_scope("old"):
+            kernel = tf.get_variable("w", [1, 1, 1, 1, self.num_classes],
+                                     initializer=self.initializers["w"],
+                                     regularizer=self.regularizers["w"])
+            return tf.log(1.0 + tf.nn.relu(tf.nn.conv3d(images, kernel, [1] * 5, "SAME")))
+'''
+
+
+def net_segment(folder, *words):
+    """Run NiftyNet's own script; its output is shown when a test fails."""
+    script = Path(sys.executable).with_name("net_segment")
+    env = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run([script, *map(str, words)], cwd=folder, env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    print(done.stdout)
+    return done
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, root):
+    """A folder with a preprocessed cohort and an ini file derived from the demo's."""
+    folder = tmp_path_factory.mktemp("job")
+    data = folder / "demo" / "data"
+    assert data_prep(["phantom", "--out", str(folder / "dicom"), "--patients", "3",
+                      "--matrix", "64", "--slices", "20"]) == 0
+    assert data_prep(["preprocess", "--dicom", str(folder / "dicom"), "--out", str(data),
+                      "--split", "1", "1", "1"]) == 0
+    ini = (root / "config_ini" / "demo.ini").read_text()
+    ini = re.sub(r"spatial_window_size = .*", "spatial_window_size = (24, 24, 16)", ini)
+    (folder / "net.ini").write_text(ini)
+    (folder / "old_plugin.py").write_text(PLUGIN)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(job):
+    """Two short stages in rounds, in a process of their own like all trainings."""
+    done = subprocess.run(
+        [sys.executable, "-m", "niftynet_ext.rounds", "-c", "net.ini", "--plan",
+         "DiceForeground:3 Focal:5"], cwd=job, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def split(job, phase):
+    lines = (job / "demo" / "data" / "split.csv").read_text().split()
+    return [line.split(",")[0] for line in lines if line.split(",")[1] == phase]
+
+
+def test_training_in_rounds(job, trained):
+    assert rounds.checkpoints(job / "demo" / "model")[-1] == 5
+    assert {3, 5} <= set(rounds.checkpoints(job / "demo" / "model"))
+    calls = [line for line in trained.splitlines() if line.startswith("net_segment")]
+    assert len(calls) == 2 and "--starting_iter 3" in calls[1] and "Focal" in calls[1]
+    assert re.search(r"\[train\] 5/5  loss 0\.\d+  \d+\.\d\d s/iteration  0:00:00 left", trained)
+
+
+def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
+    import tensorflow as tf
+    folder = job / "demo" / "model" / "models"
+    first, last = (tf.train.load_checkpoint(str(folder / f"model.ckpt-{i}")) for i in (3, 5))
+    shapes = first.get_variable_to_shape_map()
+    kernel = "DenseHighRes3DNet/conv_00_gn_prelu/conv_/w"
+    assert not np.array_equal(first.get_tensor(kernel), last.get_tensor(kernel))
+    power, = (name for name in shapes if name.endswith("beta1_power"))
+    # Adam's beta1^(steps + 1): five steps in all, not two after a restart
+    assert last.get_tensor(power) == pytest.approx(0.9 ** 6, rel=1e-5)
+
+
+def test_running_again_finds_nothing_to_do(job, trained):
+    done = subprocess.run(
+        [sys.executable, "-m", "niftynet_ext.rounds", "-c", "net.ini", "--plan",
+         "DiceForeground:3 Focal:5"], cwd=job, text=True, capture_output=True, timeout=60)
+    assert "nothing to do" in done.stdout and done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def inferred(job, trained):
+    assert net_segment(job, "inference", "-c", "net.ini").returncode == 0
+    return job / "demo" / "inference"
+
+
+def test_probabilities_lie_on_the_image_s_grid(job, inferred):
+    patient, = split(job, "Inference")
+    found = nibabel.load(inferred / f"window_seg_{patient}__niftynet_out.nii.gz")
+    image = nibabel.load(job / "demo" / "data" / "images" / f"{patient}.nii.gz")
+    assert np.allclose(found.affine, image.affine, atol=1e-3)
+    probability = np.squeeze(found.get_fdata())
+    assert probability.shape == (*image.shape, 2)
+    assert np.allclose(probability.sum(-1), 1, atol=1e-4)
+    assert len(list(inferred.glob("*.nii.gz"))) == 1  # the test set only
+
+
+def test_masks_on_the_ct_s_own_grid(job, inferred, capsys):
+    masks = job / "demo" / "masks"
+    assert data_prep(["restore", "--data", str(job / "demo" / "data"),
+                      "--predictions", str(inferred), "--out", str(masks)]) == 0
+    patient, = split(job, "Inference")
+    assert re.search(rf"{patient} +[01]\.\d{{4}}", capsys.readouterr().out)
+    mask = nibabel.load(masks / f"{patient}_mask.nii.gz")
+    label = nibabel.load(job / "demo" / "data" / "native" / f"{patient}_label.nii.gz")
+    assert mask.shape == label.shape == (64, 64, 20)
+    assert np.array_equal(mask.affine, label.affine)
+    assert set(np.unique(mask.dataobj)) <= {0, 1}
+
+
+def test_niftynets_own_evaluation(job, inferred):
+    done = net_segment(job, "inference", "-c", "net.ini", "--output_prob", "False",
+                       "--save_seg_dir", job / "hard")
+    assert done.returncode == 0
+    done = net_segment(job, "evaluation", "-c", "net.ini", "--output_prob", "False",
+                       "--save_seg_dir", job / "hard", "--save_csv_dir", job / "evaluation")
+    assert done.returncode == 0
+    table, = (job / "evaluation").glob("eval_subject_id_label.csv")
+    header, row = table.read_text().split()[:2]
+    assert "dice" in header and row.startswith(split(job, "Inference")[0])
+
+
+def test_a_users_own_tensorflow_1_plugin(job):
+    done = net_segment(job, "train", "-c", "net.ini", "--name", "old_plugin.OldNet",
+                       "--model_dir", job / "old", "--max_iter", "2", "--loss_type", "Dice",
+                       "--dataset_split_file", job / "demo" / "data" / "split.csv")
+    assert done.returncode == 0
+    assert 2 in rounds.checkpoints(job / "old")
