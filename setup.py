@@ -1,4 +1,4 @@
-"""Build script: metadata lives in setup.cfg; this file only places the start-up hook.
+"""Build script: metadata lives in setup.cfg; this file only makes the start-up hook's .pth file.
 
 ``niftynet_ext.pth`` has to lie at the top of site-packages, where the interpreter reads it at
 start-up; neither ``packages`` nor ``data_files`` can put it there, so a build sub-command does.
@@ -8,13 +8,14 @@ from pathlib import Path
 from setuptools import Command, setup
 from setuptools.command.build import build
 
-PTH = Path("niftynet_ext/compat/niftynet_ext.pth")
+HOOK = Path("niftynet_ext/compat/hook.py")
+PTH = "niftynet_ext.pth"
 
 
 class build_pth(Command):  # noqa: N801  (setuptools names commands in lower case)
-    """Copy the hook's .pth file to the root of the wheel, editable or not."""
+    """Write the hook as a .pth file into the root of the wheel, editable or not."""
 
-    description = "place the start-up hook at the top of site-packages"
+    description = "make the start-up hook"
     user_options = []
 
     def initialize_options(self):
@@ -29,13 +30,15 @@ class build_pth(Command):  # noqa: N801  (setuptools names commands in lower cas
         if self.editable_mode:  # files written here go into the editable wheel itself
             root = self.get_finalized_command("install").install_lib
         self.mkpath(root)
-        self.copy_file(str(PTH), str(Path(root, PTH.name)), preserve_mode=False)
+        # a .pth file executes single lines that begin with "import"
+        line = f"import sys; exec({HOOK.read_text(encoding='utf-8')!r}, {{}})\n"
+        Path(root, PTH).write_text(line, encoding="utf-8")
 
     def get_source_files(self):
-        return [str(PTH)]
+        return [str(HOOK)]
 
     def get_outputs(self):
-        return [] if self.editable_mode else [str(Path(self.build_lib, PTH.name))]
+        return [] if self.editable_mode else [str(Path(self.build_lib, PTH))]
 
     def get_output_mapping(self):
         return {}

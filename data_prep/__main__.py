@@ -92,8 +92,8 @@ def _preprocess(options: argparse.Namespace) -> int:
         )
         return 1
     print(
-        f"{usable} of {len(manifest['patients'])} patients are in {options.out}. Next: give "
-        "ct.csv, label.csv and split.csv of that folder to net_segment."
+        f"{usable} of {len(manifest['patients'])} patients are in {options.out}. Next: "
+        "`make train`, or net_segment with an ini file that names ct.csv, label.csv and split.csv."
     )
     return 0
 
@@ -114,7 +114,10 @@ def _phantom(options: argparse.Namespace) -> int:
         options.out, patients=options.patients, matrix=options.matrix, slices=options.slices,
         seed=options.seed,
     )
-    print(f"Next: python -m data_prep preprocess --dicom {options.out} --out DIR")
+    print(
+        f"{options.patients} synthetic patients are in {options.out}. Next: python -m data_prep "
+        f"preprocess --dicom {options.out} --out DIR"
+    )
     return 0
 
 

@@ -174,5 +174,5 @@ def report(result: dict, console: Console) -> None:
     for one, reason in result["failed"].items():
         console.print(f"{one} failed: {reason}", **PLAIN)
     if result["missing"]:
-        missing = ", ".join(result["missing"])
-        console.print(f"No prediction for {len(result['missing'])}: {missing}", **PLAIN)
+        names = ", ".join(result["missing"][:10]) + (", ..." if len(result["missing"]) > 10 else "")
+        console.print(f"No prediction for {len(result['missing'])} others: {names}", **PLAIN)

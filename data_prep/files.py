@@ -12,6 +12,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from niftynet_ext import __version__
+
 MANIFEST = "manifest.json"
 """What :mod:`data_prep.cohort` did to each patient, in the output folder."""
 
@@ -57,4 +59,5 @@ def write_csv(path: Path, rows: list) -> None:
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that shape the output."""
     libraries = ("numpy", "pydicom", "SimpleITK", "nibabel")
-    return {"python": platform.python_version()} | {n: metadata.version(n) for n in libraries}
+    ours = {"niftynet_ext": __version__, "python": platform.python_version()}
+    return ours | {name: metadata.version(name) for name in libraries}

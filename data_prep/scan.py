@@ -24,8 +24,8 @@ _HEADER_TAGS = [
     "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames",
 ]
 
-_DICOM_SUFFIX = re.compile(r"|\.(dcm|ima|\d+)", re.IGNORECASE)
-"""A file so named is expected to be DICOM: .dcm, .ima, none, or the last part of a UID."""
+_DICOM_SUFFIX = re.compile(r"|\.(dcm|dicom|ima|\d+)", re.IGNORECASE)
+"""A file so named is expected to be DICOM: .dcm, .dicom, .ima, none, or the last part of a UID."""
 
 _OTHER_NAMES = {"LICENSE", "README"}
 """What archives put beside the images without a suffix."""

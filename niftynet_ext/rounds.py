@@ -57,11 +57,10 @@ def parse_plan(text):
     return tuple(stages)
 
 
-def read_folders(config, model_dir=None):
-    """Where the model and the split are, by NiftyNet's rules.
+def read_folders(config):
+    """Where an ini file has the model and the split, by NiftyNet's rules.
 
     :param config: path of an ini file
-    :param model_dir: takes the place of the ini file's
     :return: model folder, and the split file or None
     :raises RoundsError: no such file, or no ``model_dir`` in it
     """
@@ -75,7 +74,7 @@ def read_folders(config, model_dir=None):
     # NiftyNet looks from the model folder; the ini file means the model folder it names itself
     in_ini = Path(in_ini).expanduser().absolute()
     split_file = Path(os.path.normpath(in_ini / Path(split).expanduser())) if split else None
-    return Path(model_dir or in_ini), split_file
+    return in_ini, split_file
 
 
 def checkpoints(model_dir):
@@ -101,15 +100,16 @@ def next_start(plan, saved):
     return done, [stage for stage in plan if stage.last > done]
 
 
-def command(config, model_dir, stage, start, overrides=()):
+def command(config, stage, start, overrides=()):
     """
+    :param config: path of the ini file
+    :param stage: the stage to run
     :param start: iteration whose checkpoint the stage continues; 0 initialises the network
     :param overrides: further ``net_segment`` flags
     :return: the ``net_segment train`` call of a stage, as a list of words
     """
-    return ["net_segment", "train", "-c", str(config), "--model_dir", str(model_dir),
-            "--starting_iter", str(start), "--max_iter", str(stage.last),
-            "--loss_type", stage.loss, *overrides]
+    return ["net_segment", "train", "-c", str(config), "--starting_iter", str(start),
+            "--max_iter", str(stage.last), "--loss_type", stage.loss, *overrides]
 
 
 def run_command(words, log_path):
@@ -155,18 +155,21 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
     :param dry_run: print the calls, run nothing
     :raises RoundsError: a stage ended without its checkpoint
     """
-    model_dir, split_file = read_folders(config, model_dir)
-    if split_file:
-        overrides = ["--dataset_split_file", str(split_file), *overrides]
-        if not split_file.is_file() and not dry_run:
-            raise RoundsError(f"{config}: dataset_split_file is not there: {split_file}\nWrite it "
-                              f"with `make preprocess`; without it NiftyNet would train on every "
-                              f"patient, those for testing included")
+    in_ini, split_file = read_folders(config)
+    if split_file and not split_file.is_file() and not dry_run:
+        raise RoundsError(f"{config}: dataset_split_file is not there: {split_file}\nWrite it with "
+                          f"`make preprocess`; without it NiftyNet would train on every patient, "
+                          f"those for testing included")
+    if model_dir:
+        overrides = ["--model_dir", str(model_dir), *overrides]
+        if split_file:  # NiftyNet would look for it from the new folder
+            overrides += ["--dataset_split_file", str(split_file)]
+    model_dir = Path(model_dir or in_ini)
     start, todo = next_start(plan, checkpoints(model_dir))
     if not todo:
         print(f"{model_dir}: all {plan[-1].last} iterations are there, nothing to do")
     for stage in todo:
-        words = command(config, model_dir, stage, start, overrides)
+        words = command(config, stage, start, overrides)
         print(shlex.join(words), flush=True)
         if not dry_run:
             model_dir.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,16 @@
-"""Start-up hook: makes NiftyNet 0.6.0 importable on today's stack, and costs nothing until then.
+"""Start-up hook: prepares the stack when NiftyNet 0.6.0 is first imported, and not before.
 
-``niftynet_ext.pth`` imports this module whenever the interpreter starts. All it does is put one
-finder in front of ``sys.meta_path``. Nothing is patched before ``niftynet`` is first imported;
-a process that never does so keeps its TensorFlow and NumPy as they are.
-
-Set ``NIFTYNET_EXT_HOOK=0`` in the environment to switch the hook off.
+Not imported by anything: setup.py writes this text into ``niftynet_ext.pth``, which the interpreter
+executes at every start. (Importing it from there would take 2 ms, this way it is 0.5 ms.) It puts
+one finder in front of ``sys.meta_path``; a process that never imports ``niftynet`` keeps its
+TensorFlow and NumPy as they are. ``NIFTYNET_EXT_HOOK=0`` in the environment switches it off.
 """
 import os
 import sys
 
 
 class NiftyNetFinder:
-    """Meta-path finder that finds nothing, but prepares the stack for ``import niftynet``."""
+    """Meta-path finder that finds nothing, but acts before ``import niftynet``."""
 
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):
@@ -26,5 +25,5 @@ class NiftyNetFinder:
             compat.install()
 
 
-if NiftyNetFinder not in sys.meta_path and os.environ.get("NIFTYNET_EXT_HOOK") != "0":
+if os.environ.get("NIFTYNET_EXT_HOOK") != "0":
     sys.meta_path.insert(0, NiftyNetFinder)

@@ -26,13 +26,13 @@ def save(model_dir, *iterations):
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, tmp_path):
     """Record the calls; each "training" saves its last iteration."""
     made = []
 
     def fake(words, _log_path):
         made.append(dict(zip(words[2::2], words[3::2], strict=True)))
-        save(Path(made[-1]["--model_dir"]), int(made[-1]["--max_iter"]))
+        save(Path(made[-1].get("--model_dir", tmp_path / "model")), int(made[-1]["--max_iter"]))
         return 0
 
     monkeypatch.setattr(rounds, "run_command", fake)
@@ -52,6 +52,7 @@ def test_papers_plan(capsys, root):
         ("DiceForeground", "0", "20000"), ("Focal", "20000", "30000"),
         ("DiceForeground", "30000", "50000"), ("Focal", "50000", "60000")]
     assert all(line.startswith("net_segment train -c ") for line in lines)
+    assert not any("--model_dir" in line for line in lines)  # the ini file's stays
 
 
 def test_each_stage_starts_from_the_last_ones_checkpoint(ini, calls):
