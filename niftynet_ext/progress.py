@@ -65,7 +65,7 @@ class ProgressLine:
         done = iteration - self.first + (0 if self.training else 1)
         pace = (now - self.start) / max(done, 1)
         if not self.training:
-            return f"{PROGRESS_PREFIX} {done} windows, {pace:.2f} s each"
+            return f"[infer] {done} windows, {pace:.2f} s each"
         left = int(pace * (self.last - iteration))
         eta = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"
         return (f"{PROGRESS_PREFIX} {iteration}/{self.last}  loss {self.average:.4f}  "

@@ -142,6 +142,17 @@ def test_niftynets_own_evaluation(job, inferred):
     assert "dice" in header and row.startswith(split(job, "Inference")[0])
 
 
+def test_net_run_is_the_same_application(job, inferred):
+    done = subprocess.run(
+        [Path(sys.executable).with_name("net_run"), "inference", "-c", "net.ini",
+         "-a", "niftynet.application.segmentation_application.SegmentationApplication",
+         "--save_seg_dir", job / "by_net_run"], cwd=job, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path in inferred.glob("*.nii.gz"):
+        theirs = nibabel.load(job / "by_net_run" / path.name).get_fdata()
+        assert np.allclose(theirs, nibabel.load(path).get_fdata(), atol=1e-5)
+
+
 def test_a_users_own_tensorflow_1_plugin(job):
     done = net_segment(job, "train", "-c", "net.ini", "--name", "old_plugin.OldNet",
                        "--model_dir", job / "old", "--max_iter", "2", "--loss_type", "Dice",

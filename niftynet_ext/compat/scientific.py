@@ -1,4 +1,5 @@
 """Names that NumPy, pandas, nibabel and Python have dropped since NiftyNet 0.6.0 (2019)."""
+import functools
 import importlib.util
 import sys
 import types
@@ -35,10 +36,34 @@ def install_nibabel():
 
 
 def install_pandas():
-    """``DataFrame.append``, removed in pandas 2, used by NiftyNet's window aggregators."""
+    """What NiftyNet's aggregators and evaluators do with data frames, as pandas 0.2x did it."""
     import pandas as pd
-    if hasattr(pd.DataFrame, "append"):
-        return
+    if not hasattr(pd.DataFrame, "append"):
+        add_append(pd)
+        accept_tuples_in_groupby(pd)
+
+
+def accept_tuples_in_groupby(pd):
+    """``groupby(by=("label",))``: a tuple of columns, which pandas now takes for one column.
+
+    :param pd: the module pandas
+    """
+    groupby = pd.DataFrame.groupby
+
+    @functools.wraps(groupby)
+    def wrapper(self, by=None, *args, **kwargs):
+        if isinstance(by, tuple) and by not in self.columns:
+            by = list(by)
+        return groupby(self, by, *args, **kwargs)
+
+    pd.DataFrame.groupby = wrapper
+
+
+def add_append(pd):
+    """``DataFrame.append``, removed in pandas 2.
+
+    :param pd: the module pandas
+    """
 
     def append(self, other, ignore_index=False, verify_integrity=False, sort=False):
         if isinstance(other, dict):

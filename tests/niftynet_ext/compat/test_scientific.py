@@ -37,6 +37,16 @@ def test_pandas_append():
         one.append(pd.Series({"a": 1}))
 
 
+def test_pandas_groupby_with_a_tuple_of_columns():
+    table = pd.DataFrame({"label": [1, 1, 2], "value": [1.0, 3.0, 5.0]})
+    means = table.groupby(by=("label",), group_keys=False).apply(
+        lambda group: pd.Series({"mean": np.mean(group["value"])}))
+    assert means.index.names == ["label"]
+    assert means["mean"].to_dict() == {1: 2.0, 2: 5.0}
+    odd = pd.DataFrame({("a", "b"): [1, 1], "v": [2, 3]})
+    assert len(odd.groupby(("a", "b"))) == 1  # a column that has a tuple for its name
+
+
 def test_loose_version_compares():
     from distutils.version import LooseVersion
     assert LooseVersion("1.5") < LooseVersion("2.15.0") < LooseVersion("2.21.0")
