@@ -63,7 +63,7 @@ demo: $(READY)
 	@echo 'The demo is done. On three patients that the network never saw:'
 	@echo '  demo/picture.png        contours over the CT: look at it first'
 	@echo '  demo/masks/             a mask on each CT'"'"'s own grid, and scores.csv, the table above'
-	@echo '  demo/model/             checkpoints, logs; tensorboard --logdir demo/model/logs'
+	@echo '  demo/model/             checkpoints, logs, events for TensorBoard'
 	@echo 'With real patients (CT and RTSTRUCT, e.g. NSCLC-Radiomics from TCIA):'
 	@echo '  make preprocess DICOM=<their folder>'
 	@echo '  make train NET=v1 && make inference NET=v1 && make restore NET=v1'

@@ -137,7 +137,7 @@ def run_command(words, log_path):
                     print(f"\r\033[K{line.rstrip()}" if live else line.rstrip(),
                           end="" if live else "\n", flush=True)
         except KeyboardInterrupt:  # NiftyNet got it too, and is writing its checkpoint
-            process.wait()
+            log.write(process.communicate()[0])
             raise
         finally:
             if live:
