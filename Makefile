@@ -7,8 +7,10 @@ VENV ?= .venv
 TF ?= cpu
 # v1, v2 or baseline
 NET ?= v1
-# where `make preprocess` writes and the ini files read; models/<ini file's name> gets the model
+# where `make preprocess` writes. The ini files read data/: with another OUT, name it in them
 OUT ?= data
+# further options of the command, e.g. ARGS='--roi gtv.*' or ARGS=--dry-run
+ARGS ?=
 
 INI_v1 = densehighres3dnet_v1
 INI_v2 = densehighres3dnet_v2
@@ -24,9 +26,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 help:
 	@sed -n 's/^## //p' Makefile
 
-## make demo                         ten minutes from nothing: synthetic patients, the whole path
+## make demo                         synthetic patients through the whole path, in minutes
 ## make test                         lint and tests
-## make preprocess DICOM=DIR         CT + RTSTRUCT of a folder of patients to NIfTI in $(OUT)
+## make preprocess DICOM=DIR         CT + RTSTRUCT of a folder of patients to NIfTI in data/
 ## make train NET=v1                 the paper's two rounds; run again, it goes on
 ## make inference NET=v1             probabilities of the test patients
 ## make restore NET=v1               masks on the CTs' own grids, and Dice3D
@@ -40,13 +42,13 @@ $(READY): setup.cfg setup.py
 
 preprocess: $(READY)
 	$(if $(DICOM),,$(error say where the patients are: make preprocess DICOM=<folder>))
-	$(BIN)/python -m data_prep preprocess --dicom '$(DICOM)' --out '$(OUT)'
+	$(BIN)/python -m data_prep preprocess --dicom '$(DICOM)' --out '$(OUT)' $(ARGS)
 
 train: $(READY)
-	$(BIN)/python -m niftynet_ext.rounds -c config_ini/$(INI).ini
+	$(BIN)/python -m niftynet_ext.rounds -c config_ini/$(INI).ini $(ARGS)
 
 inference: $(READY)
-	$(BIN)/net_segment inference -c config_ini/$(INI).ini
+	$(BIN)/net_segment inference -c config_ini/$(INI).ini $(ARGS)
 
 restore: $(READY)
 	$(BIN)/python -m data_prep restore --data '$(OUT)' --predictions models/$(INI)/inference --out models/$(INI)/masks
@@ -56,7 +58,7 @@ demo: $(READY)
 	$(BIN)/python -m data_prep phantom --out demo/dicom --patients 12 --matrix 128
 	$(BIN)/python -m data_prep preprocess --dicom demo/dicom --out demo/data --split 9 0 3
 	$(BIN)/python -m niftynet_ext.rounds -c config_ini/demo.ini --plan 'DiceForeground:550 Focal:800'
-	$(BIN)/net_segment inference -c config_ini/demo.ini > demo/inference.log 2>&1 || { tail demo/inference.log; exit 1; }
+	$(BIN)/net_segment inference -c config_ini/demo.ini > demo/inference.log 2>&1 || { grep -aE 'Error|CRITICAL' demo/inference.log; exit 1; }
 	$(BIN)/python -m data_prep restore --data demo/data --predictions demo/inference --out demo/masks
 	$(BIN)/python -m data_prep picture --data demo/data --masks demo/masks --out demo/picture.png
 	@echo

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROGRESS_PREFIX = "[train]"
+# what says why in a log: the last line of a traceback, or NiftyNet's own words
+CAUSE = re.compile(r"^(?:[\w.]+(?:Error|Exception)\b: |CRITICAL:niftynet: )")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CHECKPOINT = re.compile(r"model\.ckpt-(\d+)\.index$")
 
 
@@ -65,8 +68,11 @@ def read_folders(config):
     :raises RoundsError: no such file, or no ``model_dir`` in it
     """
     parser = configparser.ConfigParser(interpolation=None)
-    if not parser.read(config):
-        raise RoundsError(f"{config}: no such ini file")
+    try:
+        if not parser.read(config, encoding="utf-8"):
+            raise RoundsError(f"{config}: no such ini file")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise RoundsError(f"{config} is no ini file: {error}") from error
     in_ini = parser.get("SYSTEM", "model_dir", fallback="")
     if not in_ini:
         raise RoundsError(f"{config}: [SYSTEM] has no model_dir; add one")
@@ -145,6 +151,22 @@ def run_command(words, log_path):
         return process.wait()
 
 
+def explain(stage, code, log, log_path, advanced):
+    """
+    :param stage: the stage that broke off
+    :param code: exit code of its call
+    :param log: what the call printed
+    :param log_path: where that stands
+    :param advanced: whether a checkpoint was written on the way
+    :return: text for the user: the causes that the log names, first to last, and what to do
+    """
+    lines = [COLOURS.sub("", line).rstrip() for line in log.splitlines()]
+    causes = list(dict.fromkeys(line for line in lines if CAUSE.match(line))) or lines[-15:]
+    advice = "go on from the last checkpoint" if advanced else "try again once this is mended"
+    return "\n".join([*causes, "", f"{stage.loss} did not reach iteration {stage.last} (exit code "
+                      f"{code}); all of the log: {log_path}. Run the same command to {advice}."])
+
+
 def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
     """Train through the stages of ``plan`` that are not finished yet.
 
@@ -161,10 +183,11 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
                           f"`make preprocess`; without it NiftyNet would train on every patient, "
                           f"those for testing included")
     if model_dir:
+        model_dir = Path(model_dir).expanduser().absolute()
         overrides = ["--model_dir", str(model_dir), *overrides]
         if split_file:  # NiftyNet would look for it from the new folder
             overrides += ["--dataset_split_file", str(split_file)]
-    model_dir = Path(model_dir or in_ini)
+    model_dir = model_dir or in_ini
     start, todo = next_start(plan, checkpoints(model_dir))
     if not todo:
         print(f"{model_dir}: all {plan[-1].last} iterations are there, nothing to do")
@@ -174,14 +197,14 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
         if not dry_run:
             model_dir.mkdir(parents=True, exist_ok=True)
             log_path = model_dir / "rounds.log"
+            known = log_path.stat().st_size if log_path.exists() else 0
             code = run_command(words, log_path)
+            saved = checkpoints(model_dir)
             # NiftyNet ends with exit code 0 when a session breaks off: only a checkpoint counts
-            if code or stage.last not in checkpoints(model_dir):
-                tail = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
-                raise RoundsError(
-                    "\n".join(tail) + f"\n\n{stage.loss} did not reach iteration {stage.last} "
-                    f"(exit code {code}). The end of {log_path} stands above; run the same "
-                    f"command again to go on from the last checkpoint.")
+            if code or stage.last not in saved:
+                log = log_path.read_bytes()[known:].decode("utf-8", "replace")
+                advanced = max(saved, default=0) > start
+                raise RoundsError(explain(stage, code, log, log_path, advanced))
         start = stage.last
 
 

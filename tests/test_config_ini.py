@@ -1,4 +1,4 @@
-"""The shipped ini files: accepted by NiftyNet, with the paper's values, alike where they must be."""
+"""The shipped ini files: accepted by NiftyNet, with the paper's values, alike where they must."""
 import configparser
 
 import pytest
@@ -51,7 +51,7 @@ def test_values_of_the_paper(parsed):
 
 @pytest.mark.parametrize("name", ["densehighres3dnet_v2.ini", "highres3dnet_matched.ini"])
 def test_only_the_network_differs(root, name):
-    """Paper, footnote 1: all settings are the same."""
+    """Paper 3.4: "All the settings are the same when training the baseline model"."""
     def read(path):
         parser = configparser.ConfigParser(interpolation=None)
         parser.read(root / "config_ini" / path)

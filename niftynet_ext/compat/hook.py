@@ -20,10 +20,15 @@ class NiftyNetFinder:
         :return: None always: the ordinary finders load the (unmodified) module
         """
         if fullname == "niftynet":
-            sys.meta_path.remove(cls)
             from niftynet_ext import compat
             compat.install()
+            sys.meta_path.remove(cls)  # only now: a second try gets the same error message
 
 
-if os.environ.get("NIFTYNET_EXT_HOOK") != "0":
+def is_hooked():
+    """A virtual environment has its .pth files executed twice."""
+    return any(getattr(finder, "__name__", "") == "NiftyNetFinder" for finder in sys.meta_path)
+
+
+if os.environ.get("NIFTYNET_EXT_HOOK") != "0" and not is_hooked():
     sys.meta_path.insert(0, NiftyNetFinder)

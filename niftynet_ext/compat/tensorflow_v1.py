@@ -3,7 +3,8 @@
 NiftyNet 0.6.0 and every plugin named in an ini file do ``import tensorflow as tf`` and use
 ``tf.get_variable``, ``tf.log``, ``tf.contrib``... . TensorFlow 2 still ships that interface as
 ``tensorflow.compat.v1``. A facade module takes the name ``tensorflow`` in ``sys.modules``; names
-are looked up in ``compat.v1`` first, then in TensorFlow itself. The real module is not changed.
+are looked up in ``compat.v1`` first, then in TensorFlow itself. The real module keeps its names,
+for whoever imported it before; but graphs take the place of eager execution in the whole process.
 """
 import functools
 import importlib
@@ -17,8 +18,8 @@ from niftynet_ext.compat import contrib
 NO_TENSORFLOW = (
     "NiftyNet needs TensorFlow 2.15 to 2.21, which is not installed in this environment.\n"
     "Install it with one of:\n"
-    "    pip install tensorflow-cpu           (no graphics card)\n"
-    "    pip install 'tensorflow[and-cuda]'   (NVIDIA graphics card)")
+    "    pip install 'tensorflow-cpu<2.22'           (no graphics card)\n"
+    "    pip install 'tensorflow[and-cuda]<2.22'     (NVIDIA graphics card)")
 
 
 class TensorFlowV1(types.ModuleType):

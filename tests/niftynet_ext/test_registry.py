@@ -17,7 +17,8 @@ def test_short_and_dotted_names_are_one(tf, factory, names):
 
 def test_niftynets_own_names_stay(tf):
     from niftynet.engine.application_factory import ApplicationNetFactory
-    assert ApplicationNetFactory.create("highres3dnet").__module__ == "niftynet.network.highres3dnet"
+    net = ApplicationNetFactory.create("highres3dnet")
+    assert net.__module__ == "niftynet.network.highres3dnet"
 
 
 def test_a_near_miss_is_answered_with_the_name(tf):

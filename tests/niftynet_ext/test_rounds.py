@@ -80,14 +80,55 @@ def test_an_index_without_its_data_is_no_checkpoint(tmp_path):
     assert rounds.checkpoints(tmp_path) == [10]
 
 
-def test_a_stage_without_its_checkpoint_is_an_error(ini, tmp_path, monkeypatch):
+LONG_LOG = """\
+\x1b[1mINFO:niftynet:\x1b[0m starting
+\x1b[1mCRITICAL:niftynet:\x1b[0m [CT] csv file /x/ct.csv not found.
+Traceback (most recent call last):
+  File "segmentation.py", line 1, in <module>
+ValueError: every side of spatial_window_size must be a multiple of 8, got 20,24,16
+""" + "  File \"frame.py\", line 2, in frame\n" * 40 + """\
+\x1b[1mCRITICAL:niftynet:\x1b[0m [CT] csv file /x/ct.csv not found.
+tensorflow.python.framework.errors_impl.InvalidArgumentError: window size is larger than image
+\t [[{{node PyFunc}}]]
+"""
+
+
+@pytest.mark.parametrize("saved, advice", [([], "try again once"), ([7], "go on from the last")])
+def test_a_failed_stage_says_why(ini, tmp_path, monkeypatch, saved, advice):
+    """NiftyNet ends with 0; the causes stand far above the end of the log."""
     def broken(_words, log_path):
-        log_path.write_text("disk full\n")
-        return 0  # as NiftyNet does
+        save(tmp_path / "model", *saved)
+        with log_path.open("a") as log:
+            log.write(LONG_LOG)
+        return 0
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "rounds.log").write_text("KeyError: of an earlier call\n")
     monkeypatch.setattr(rounds, "run_command", broken)
-    message = "(?s)disk full.*DiceForeground did not reach iteration 20"
-    with pytest.raises(RoundsError, match=message):
+    with pytest.raises(RoundsError) as caught:
         rounds.run(ini, PLAN)
+    lines = str(caught.value).splitlines()
+    assert lines[:3] == [
+        "CRITICAL:niftynet: [CT] csv file /x/ct.csv not found.",
+        "ValueError: every side of spatial_window_size must be a multiple of 8, got 20,24,16",
+        "tensorflow.python.framework.errors_impl.InvalidArgumentError: "
+        "window size is larger than image"]
+    assert "DiceForeground did not reach iteration 20" in lines[-1] and advice in lines[-1]
+
+
+def test_a_log_without_a_cause_is_shown_at_its_end(ini, monkeypatch):
+    def killed(_words, log_path):
+        log_path.write_text("one\ntwo\n")
+        return -9
+    monkeypatch.setattr(rounds, "run_command", killed)
+    with pytest.raises(RoundsError, match="(?s)one\ntwo\n.*exit code -9"):
+        rounds.run(ini, PLAN)
+
+
+def test_home_in_a_model_folder(ini, calls, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    rounds.run(ini, PLAN, model_dir="~/model")
+    assert calls[0]["--model_dir"] == str(tmp_path / "home" / "model")
 
 
 def test_another_model_folder_keeps_the_ini_files_split(ini, tmp_path, calls):
@@ -119,3 +160,6 @@ def test_bad_ini_files(tmp_path, capsys):
     (tmp_path / "x.ini").write_text("[SYSTEM]\n")
     assert rounds.main(["-c", str(tmp_path / "x.ini")]) == 1
     assert "has no model_dir" in capsys.readouterr().err
+    (tmp_path / "x.ini").write_text("loss = Dice\n")
+    assert rounds.main(["-c", str(tmp_path / "x.ini")]) == 1
+    assert "is no ini file" in capsys.readouterr().err

@@ -53,3 +53,22 @@ def test_channels_must_fill_groups(tf):
     from niftynet_ext.layer.group_norm import GroupNormLayer
     with pytest.raises(ValueError, match="6 channels in 4 groups"):
         GroupNormLayer()(tf.zeros((1, 2, 2, 2, 6)))
+
+
+def test_gradients_are_those_of_niftynets_layer(tf, evaluate, image):
+    """Ours are written by hand; TensorFlow derives those of GNLayer."""
+    from niftynet.layer.gn import GNLayer
+
+    from niftynet_ext.layer.group_norm import GroupNormLayer
+    rng = np.random.default_rng(4)
+    inputs, upstream = tf.constant(image), tf.constant(rng.normal(size=image.shape), tf.float32)
+    gradients, load = [], {}
+    values = [rng.normal(size=(1, 1, 1, 1, 12)).astype(np.float32) for _ in range(2)]
+    for layer in (GroupNormLayer(name="a"), GNLayer(group_size=4, name="b")):
+        out = layer(inputs)
+        variables = layer.trainable_variables()
+        load.update(zip(variables, values, strict=True))
+        gradients.append(tf.gradients(out * upstream, [inputs, *variables]))
+    ours, theirs = evaluate(gradients, load=load)
+    for a, b in zip(ours, theirs, strict=True):
+        assert a == pytest.approx(b, abs=float(1e-5 * np.abs(b).max()))
