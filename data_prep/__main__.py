@@ -17,8 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except DataError as error:
-        print(f"data_prep {options.command}: {error}", file=sys.stderr)
+    except (DataError, OSError, ValueError) as error:
+        print(f"data_prep {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
 
@@ -83,7 +83,7 @@ def _preprocess(options: argparse.Namespace) -> int:
     manifest = cohort.prepare_cohort(options.dicom, options.out, parameters)
     console = Console()
     cohort.report(manifest, console)
-    usable = sum(record["status"] == "ok" for record in manifest["patients"])
+    usable = [record for record in manifest["patients"] if record["status"] == "ok"]
     if not usable:
         print(
             f"data_prep preprocess: none of {len(manifest['patients'])} patients is usable; the "
@@ -91,11 +91,24 @@ def _preprocess(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
+    labelled = any(record["roi"] for record in usable)
     print(
-        f"{usable} of {len(manifest['patients'])} patients are in {options.out}. Next: "
-        "`make train`, or net_segment with an ini file that names ct.csv, label.csv and split.csv."
+        f"{len(usable)} of {len(manifest['patients'])} patients are in {options.out}. "
+        f"{_next_step(options.out.resolve(), labelled)}"
     )
     return 0
+
+
+def _next_step(out_dir: Path, labelled: bool) -> str:
+    """Return what to do with a folder that ``preprocess`` wrote, in a sentence or two."""
+    keys = [f"csv_file of [CT] = {out_dir / 'ct.csv'}"]
+    keys += [f"csv_file of [LABEL] = {out_dir / 'label.csv'}"] if labelled else []
+    keys += [f"dataset_split_file of [SYSTEM] = {out_dir / 'split.csv'}"]
+    ours = out_dir == Path("data").resolve()  # what the ini files name
+    if not labelled:
+        setting = "" if ours else f" Next: set in the ini file: {', '.join(keys)}."
+        return f"No patient has a label: only inference is possible.{setting}"
+    return "Next: make train" if ours else f"Next: set in the ini file: {', '.join(keys)}."
 
 
 def _restore(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ nothing and stays in the manifest with its reason.
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,17 +17,10 @@ from rich.progress import track
 from rich.table import Table
 
 from data_prep import DataError, files, geometry, resample, structures
+from data_prep.layout import earlier_manifest, output_names, remove, remove_gone, safe_ids
 from data_prep.scan import PatientFiles, scan
 from data_prep.series import Volume, choose_series, read_volume
-
-PHASES = ("Training", "Validation", "Inference")
-"""NiftyNet's words in a data split file."""
-
-MAX_ID_LENGTH = 64
-
-_READ_AS_MISSING = {"na", "nan", "null", "none"}
-"""Ids that pandas, and so NiftyNet, would read from a csv as a missing value."""
-
+from data_prep.split import PHASES, dealt_before, empty_phase_warnings, split_phases
 
 PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
 """How to print text that is not ours: as it is, in one line."""
@@ -56,54 +49,20 @@ class Parameters:
                 f"--split is {self.split}, expected weights of at least 0, not all 0, for "
                 f"{', '.join(PHASES)}."
             )
-
-
-def safe_ids(names: Iterable[str]) -> list[str]:
-    """Turn Patient IDs into unique names that are harmless in a path and in a csv.
-
-    Letters, digits, ``-`` and ``_`` remain, 64 at most; a second patient of a name gets ``-2``.
-    """
-    taken, ids = set(), []
-    for name in names:
-        slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")[:MAX_ID_LENGTH] or "patient"
-        if slug.lower() in _READ_AS_MISSING:
-            slug = f"patient-{slug}"
-        unique, count = slug, 1
-        while unique.lower() in taken:  # file systems may not tell cases apart
-            count += 1
-            unique = f"{slug[: MAX_ID_LENGTH - len(str(count)) - 1]}-{count}"
-        taken.add(unique.lower())
-        ids.append(unique)
-    return ids
-
-
-def split_phases(ids: list[str], weights: tuple[int, int, int], seed: int) -> dict[str, str]:
-    """Deal patients to NiftyNet's phases by weight: seeded, largest remainder.
-
-    Every phase with a weight gets a patient where there are enough.
-
-    :return: phase by id, in the order of ``ids``.
-    """
-    shares = np.array(weights) * len(ids) / sum(weights)
-    sizes = np.floor(shares).astype(int)
-    for phase in np.argsort(sizes - shares, kind="stable")[: len(ids) - sizes.sum()]:
-        sizes[phase] += 1
-    wanted = np.array(weights) > 0
-    if len(ids) >= wanted.sum():
-        for phase in np.flatnonzero(wanted & (sizes == 0)):
-            sizes[sizes.argmax()] -= 1
-            sizes[phase] += 1
-    dealt = np.repeat(PHASES, sizes)
-    order = np.random.default_rng(seed).permutation(len(ids))
-    phases = dict(zip((sorted(ids)[k] for k in order), dealt.tolist(), strict=True))
-    return {one: phases[one] for one in ids}
+        if self.seed < 0:
+            raise DataError(f"--seed is {self.seed}, expected a whole number of at least 0.")
 
 
 def prepare_cohort(dicom_dir: Path, out_dir: Path, parameters: Parameters) -> dict:
     """Prepare all patients under a folder; write NIfTI, csv lists and ``manifest.json``.
 
-    :return: the manifest.
-    :raises DataError: wrong parameters, no patient, or not one usable patient.
+    A later run into the same folder with the same split and seed keeps every labelled patient in
+    the phase it was dealt to, whoever is added, refused or gone (:func:`split_phases`); with others
+    all are dealt anew. Files of patients that are gone are removed. CTs without a label are for
+    Inference and not dealt.
+
+    :return: the manifest; a cohort without one usable patient has one too.
+    :raises DataError: wrong parameters, no DICOM file, or no folder to write.
     """
     parameters.check()
     if out_dir.resolve().is_relative_to(dicom_dir.resolve()):
@@ -115,26 +74,38 @@ def prepare_cohort(dicom_dir: Path, out_dir: Path, parameters: Parameters) -> di
             f"{len(unreadable)} that cannot be read{': ' if unreadable else ''}"
             f"{'; '.join(unreadable[:5])}. Give the folder that holds the patients' DICOM files."
         )
+    files.make_folder(out_dir)
+    earlier = earlier_manifest(out_dir)
     jobs = list(zip(safe_ids(one.name for one in patients), patients, strict=True))
     records = [prepare_patient(job, out_dir, parameters) for job in _progress(jobs)]
     usable = [record for record in records if record["status"] == "ok"]
     labelled = [record["id"] for record in usable if record["roi"]]
-    phases = split_phases(labelled, parameters.split, parameters.seed)
+    known = dealt_before(earlier, parameters.split, parameters.seed)
+    phases = split_phases(labelled, parameters.split, parameters.seed, known)
+    for record in usable:
+        record["phase"] = phases.get(record["id"], "Inference")
+    faults = empty_phase_warnings([record["phase"] for record in usable], parameters.split)
+    faults += remove_gone(earlier, {record["id"] for record in records}, out_dir)
     manifest = {
         "software": files.versions(),
         "parameters": asdict(parameters),
-        "warnings": _unreadable_warning(unreadable),
+        "warnings": _unreadable_warning(unreadable) + faults,
         "other_files": others,
+        "dealt": dict(sorted((known | phases).items())),
         "patients": records,
     }
+    _write_lists(usable, out_dir)
+    files.write_json(out_dir / files.MANIFEST, manifest)
+    return manifest
+
+
+def _write_lists(usable: list[dict], out_dir: Path) -> None:
+    """Write NiftyNet's lists of images, of labels and of phases."""
     for name, key in (("ct.csv", "image"), ("label.csv", "label")):
         with_file = [record for record in usable if key in record["files"]]
         rows = [(r["id"], (out_dir / r["files"][key]).resolve()) for r in with_file]
         files.write_csv(out_dir / name, rows)
-    rows = [(record["id"], phases.get(record["id"], "Inference")) for record in usable]
-    files.write_csv(out_dir / "split.csv", rows)
-    files.write_json(out_dir / files.MANIFEST, manifest)
-    return manifest
+    files.write_csv(out_dir / "split.csv", [(r["id"], r["phase"]) for r in usable])
 
 
 def prepare_patient(job: tuple[str, PatientFiles], out_dir: Path, parameters: Parameters) -> dict:
@@ -146,9 +117,11 @@ def prepare_patient(job: tuple[str, PatientFiles], out_dir: Path, parameters: Pa
     patient_id, patient = job
     record = {
         "id": patient_id,
+        "source": patient.source,
         "status": "ok",
         "reason": "",
         "warnings": _unreadable_warning(patient.unreadable),
+        "phase": None,
         "roi": None,
         "files": {},
     }
@@ -161,17 +134,8 @@ def prepare_patient(job: tuple[str, PatientFiles], out_dir: Path, parameters: Pa
         record.update(status="refused", reason=f"Unexpected {type(error).__name__}: {error}")
     for key, name in output_names(patient_id).items():  # nothing stale from an earlier run
         if record["status"] == "refused" or key not in record["files"]:
-            (out_dir / name).unlink(missing_ok=True)
+            record["warnings"] += remove(out_dir, name)
     return record
-
-
-def output_names(patient_id: str) -> dict[str, str]:
-    """Return the files of a patient, relative to the output folder."""
-    return {
-        "image": f"images/{patient_id}.nii.gz",
-        "label": f"labels/{patient_id}.nii.gz",
-        "native_label": f"native/{patient_id}_label.nii.gz",
-    }
 
 
 def _read_patient(
@@ -259,8 +223,8 @@ def _progress(jobs: list) -> Iterator:
 
 
 def report(manifest: dict, console: Console) -> None:
-    """Print one row per patient, then every reason and warning in full."""
-    table = Table("id", "slices", "spacing mm", "ROI", "mL", "status", box=None)
+    """Print one row per patient, the sizes of the split, then every reason and warning in full."""
+    table = Table("id", "slices", "spacing mm", "ROI", "mL", "set", "status", box=None)
     for record in manifest["patients"]:
         ct, roi = record.get("ct"), record["roi"]
         table.add_row(
@@ -269,9 +233,13 @@ def report(manifest: dict, console: Console) -> None:
             " x ".join(f"{value:.3g}" for value in ct["spacing_mm"]) if ct else "-",
             escape(roi["chosen"]) if roi else "-",
             f"{record['volume_ml']:.1f}" if roi else "-",
+            record["phase"] or "-",
             record["status"],
         )
     console.print(table)
+    phases = [record["phase"] for record in manifest["patients"]]
+    sizes = ", ".join(f"{phases.count(phase)} {phase}" for phase in PHASES)
+    console.print(f"split: {sizes}", **PLAIN)
     for text in manifest["warnings"]:
         console.print(f"warning: {text}", **PLAIN)
     for record in manifest["patients"]:

@@ -1,7 +1,6 @@
 """NiftyNet's probability maps back on each CT's own grid, as masks, with Dice in 3-D."""
 
 import csv
-import json
 import math
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from data_prep import DataError, files, geometry, resample
 from data_prep.cohort import PLAIN
+from data_prep.split import PHASES
 from niftynet_ext.evaluation.overlap import dice
 
 POSTFIX = "_niftynet_out"
@@ -20,31 +20,19 @@ POSTFIX = "_niftynet_out"
 INFERRED_LIST = "inferred.csv"
 """The list ``id,path`` that NiftyNet writes beside its outputs."""
 
-SCORE_COLUMNS = ("id", "dice_3d", "reference_ml", "predicted_ml")
+SCORES = "scores.csv"
+"""The table of :data:`SCORE_COLUMNS` beside the masks: whom the last run restored."""
 
-
-def read_manifest(data_dir: Path) -> dict:
-    """Read the manifest that ``preprocess`` wrote.
-
-    :raises DataError: it is absent or damaged.
-    """
-    path = data_dir / files.MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        manifest["patients"]
-        return manifest
-    except FileNotFoundError as error:
-        raise DataError(f"No {path}. Give --data the folder that preprocess wrote.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}). Run preprocess again.") from error
+SCORE_COLUMNS = ("id", "phase", "dice_3d", "reference_ml", "predicted_ml")
 
 
 def find_predictions(predictions_dir: Path, ids: list[str], postfix: str) -> dict[str, Path]:
     """Return NiftyNet's output file of each patient that has one.
 
-    NiftyNet's own list is believed first; a listed file that was moved is sought beside the list.
-    Without a list: ``<id><postfix>.nii.gz``, also with NiftyNet's ``_`` before the postfix and its
-    ``window_seg_`` in front.
+    NiftyNet's own list is believed, and only that: a file it does not list is a leftover of an
+    earlier inference. A listed file that was moved is sought beside the list. Without a list:
+    ``<id><postfix>.nii.gz``, also with NiftyNet's ``_`` before the postfix and its ``window_seg_``
+    in front.
 
     :raises DataError: the folder is absent.
     """
@@ -54,16 +42,16 @@ def find_predictions(predictions_dir: Path, ids: list[str], postfix: str) -> dic
     listing = predictions_dir / INFERRED_LIST
     if listing.is_file():
         with listing.open(newline="", encoding="utf-8") as stream:
-            for row in csv.reader(stream):
-                if len(row) == 2 and row[0].strip() in ids:
-                    listed = Path(row[1].strip())
-                    beside = predictions_dir / listed.name
-                    found[row[0].strip()] = beside if beside.is_file() else listed
-    for one in ids:
-        for name in (f"{one}{postfix}", f"{one}_{postfix}", f"window_seg_{one}_{postfix}"):
-            path = predictions_dir / f"{name}.nii.gz"
-            if one not in found and path.is_file():
-                found[one] = path
+            rows = [row for row in csv.reader(stream) if len(row) == 2]
+        for one, listed in ((row[0].strip(), Path(row[1].strip())) for row in rows):
+            beside = predictions_dir / listed.name
+            found[one] = beside if beside.is_file() else listed
+    else:
+        for one in ids:
+            for name in (f"{one}{postfix}", f"{one}_{postfix}", f"window_seg_{one}_{postfix}"):
+                path = predictions_dir / f"{name}.nii.gz"
+                if one not in found and path.is_file():
+                    found[one] = path
     return {one: found[one] for one in ids if one in found and found[one].is_file()}
 
 
@@ -72,7 +60,7 @@ def read_probability(path: Path, grid: dict) -> np.ndarray:
 
     :param grid: ``shape`` and ``affine_ras`` of the manifest's ``coarse``.
     :return: float32 (x, y, z).
-    :raises DataError: unreadable, another shape, or another place.
+    :raises DataError: unreadable, too many channels, another shape, or another place.
     """
     try:
         image = nib.load(path)
@@ -82,6 +70,11 @@ def read_probability(path: Path, grid: dict) -> np.ndarray:
     shape = tuple(grid["shape"])
     if array.ndim == 5 and array.shape[3] == 1:
         array = array[:, :, :, 0, :]  # NiftyNet's (x, y, z, 1, channels)
+    if array.ndim == 4 and array.shape[-1] > 2:
+        raise DataError(
+            f"{path}: found {array.shape[-1]} channels, expected 1 or 2 (background, tumour). "
+            "Predict with a network of two classes."
+        )
     if array.ndim == 4:
         array = array[..., -1]  # the foreground is the last channel
     affine = np.array(grid["affine_ras"])
@@ -114,6 +107,7 @@ def restore_patient(record: dict, prediction: Path, data_dir: Path, out_dir: Pat
     voxel_ml = geometry.voxel_volume_ml(native_affine)
     row = {
         "id": record["id"],
+        "phase": record["phase"],
         "dice_3d": math.nan,
         "reference_ml": math.nan,
         "predicted_ml": float(mask.sum()) * voxel_ml,
@@ -135,44 +129,59 @@ def restore_cohort(
     """Restore every predicted patient; write the masks and ``scores.csv``.
 
     :return: ``scores`` (rows), ``failed`` (id: reason) and ``missing`` (ids without a prediction).
-    :raises DataError: no manifest, no folder of predictions, or no prediction in it.
+    :raises DataError: no manifest, no folder of predictions, no prediction in it, or no folder
+        to write.
     """
-    manifest = read_manifest(data_dir)
+    manifest = files.read_manifest(data_dir)
     records = {one["id"]: one for one in manifest["patients"] if one["status"] == "ok"}
+    if any(one.get("phase") not in PHASES for one in records.values()):
+        raise DataError(
+            f"{data_dir / files.MANIFEST} does not say who is for training and who for a test: an "
+            "earlier version wrote it. Run preprocess again."
+        )
     predictions = find_predictions(predictions_dir, list(records), postfix)
     if not predictions:
         raise DataError(
             f"No prediction in {predictions_dir}: expected {INFERRED_LIST} or files named "
             f"<id>{postfix}.nii.gz for ids such as {', '.join(list(records)[:3])}. Run inference."
         )
+    files.make_folder(out_dir)
     scores, failed = [], {}
     for one, path in predictions.items():
         try:
             scores.append(restore_patient(records[one], path, data_dir, out_dir))
         except DataError as error:
             failed[one] = str(error)
-    rows = [[row["id"], *(f"{row[key]:.6g}" for key in SCORE_COLUMNS[1:])] for row in scores]
-    files.write_csv(out_dir / "scores.csv", [SCORE_COLUMNS, *rows])
+    rows = [
+        [row["id"], row["phase"], *(f"{row[key]:.6g}" for key in SCORE_COLUMNS[2:])]
+        for row in scores
+    ]
+    files.write_csv(out_dir / SCORES, [SCORE_COLUMNS, *rows])
     missing = [one for one in records if one not in predictions]
     return {"scores": scores, "failed": failed, "missing": missing}
 
 
 def report(result: dict, console: Console) -> None:
-    """Print Dice and volumes per patient, the mean, and what is missing or failed."""
-    table = Table("id", "Dice3D", "reference mL", "predicted mL", box=None)
+    """Print Dice and volumes per patient, the mean of each phase, and who is missing or failed."""
+    table = Table("id", "set", "Dice3D", "reference mL", "predicted mL", box=None)
     for row in result["scores"]:
-        values = (row[key] for key in SCORE_COLUMNS[1:])
+        values = (row[key] for key in SCORE_COLUMNS[2:])
         formats = (".4f", ".1f", ".1f")
         table.add_row(
             row["id"],
+            row["phase"],
             *("-" if math.isnan(v) else format(v, f) for v, f in zip(values, formats, strict=True)),
         )
-    scored = [row["dice_3d"] for row in result["scores"] if not math.isnan(row["dice_3d"])]
-    if scored:
-        table.add_row(f"mean of {len(scored)}", f"{np.mean(scored):.4f}", "", "")
+    for phase in PHASES:  # never one mean of all: training patients would pass for a test
+        scored = [row["dice_3d"] for row in result["scores"] if row["phase"] == phase]
+        scored = [value for value in scored if not math.isnan(value)]
+        if scored:
+            table.add_row(f"mean of {len(scored)}, {phase}", "", f"{np.mean(scored):.4f}", "", "")
     console.print(table)
     for one, reason in result["failed"].items():
         console.print(f"{one} failed: {reason}", **PLAIN)
-    if result["missing"]:
-        names = ", ".join(result["missing"][:10]) + (", ..." if len(result["missing"]) > 10 else "")
-        console.print(f"No prediction for {len(result['missing'])} others: {names}", **PLAIN)
+    missing = result["missing"]
+    if missing:
+        names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+        patients = "1 patient" if len(missing) == 1 else f"{len(missing)} patients"
+        console.print(f"No prediction for {patients}: {names}", **PLAIN)

@@ -6,8 +6,8 @@ reference). Display follows the radiological convention: the patient's left is o
 Everything is placed in world mm, so a CT at half resolution and masks on the native grid overlay.
 """
 
+import csv
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from nibabel.filebasedimages import ImageFileError
 
-from data_prep import DataError, files, planes
+from data_prep import DataError, export, files, planes
 
 WINDOW_HU = (-400, 1500)
 """Level and width of the lung window."""
@@ -43,7 +43,7 @@ _PLANES = {
 class Case:
     """A patient to draw; grids may differ, ``reference`` may be None.
 
-    :param dice: Dice3D, or None where it is undefined or unknown
+    :param dice: Dice3D, or None where it is unknown
     """
 
     patient_id: str
@@ -182,24 +182,30 @@ def _load_case(patient_id, image, mask, reference):
 
 def _find(data_dir, masks_dir):
     """Patients with an image and a restored mask: [(id, image, mask, reference or None)], paths."""
-    manifest = Path(data_dir) / "manifest.json"
-    try:
-        patients = json.loads(manifest.read_text(encoding="utf-8"))["patients"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{manifest} is no manifest of preprocessed patients: {error}; "
-                        "name the folder that preprocessing wrote") from error
+    patients = files.read_manifest(Path(data_dir))["patients"]
+    restored = _restored(Path(masks_dir) / export.SCORES)
     found = []
     for patient in patients:
         names = patient.get("files") or {}
-        files = {kind: Path(data_dir) / name for kind, name in names.items() if name}
+        paths = {kind: Path(data_dir) / name for kind, name in names.items() if name}
         mask = Path(masks_dir) / f"{patient['id']}_mask.nii.gz"
-        reference = files.get("native_label", files.get("label"))
-        if mask.is_file() and "image" in files:
-            found.append((patient["id"], files["image"], mask, reference))
+        reference = paths.get("native_label", paths.get("label"))
+        current = restored is None or patient["id"] in restored
+        if current and mask.is_file() and "image" in paths:
+            found.append((patient["id"], paths["image"], mask, reference))
     if not found:
-        raise DataError(f"nothing to draw: {masks_dir} holds no <id>_mask.nii.gz for any of the "
-                        f"{len(patients)} patients of {manifest}; restore the masks first")
+        raise DataError(f"nothing to draw: {masks_dir} holds no <id>_mask.nii.gz (that its "
+                        f"{export.SCORES} lists) for any of the {len(patients)} patients of "
+                        f"{data_dir}; restore the masks first")
     return found
+
+
+def _restored(scores):
+    """The ids that a table of scores lists, None without it; other masks are of an earlier run."""
+    if not scores.is_file():
+        return None
+    with scores.open(newline="", encoding="utf-8") as stream:
+        return {row.get("id") for row in csv.DictReader(stream)}
 
 
 def _spread(ranked, count):
@@ -216,7 +222,8 @@ def draw_cohort(data_dir, masks_dir, png_path):
     drawn, so the picture flatters nobody. Patients without a Dice follow if places are left.
 
     :param data_dir: what preprocessing wrote: ``manifest.json`` and the files it names
-    :param masks_dir: ``<id>_mask.nii.gz``, on the native grid
+    :param masks_dir: ``<id>_mask.nii.gz``, on the native grid; where it holds ``scores.csv``, only
+        patients listed there are drawn
     :param png_path: file to write
     :return: ``png_path`` as a ``Path``
     :raises DataError: if there is nothing to draw; a single patient's fault is noted in the picture

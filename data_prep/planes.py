@@ -8,11 +8,8 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
-from data_prep import DataError
+from data_prep import DataError, geometry
 from niftynet_ext.evaluation import overlap
-
-ORTHOGONAL_TOLERANCE = 1e-3
-"""Largest off-axis part of a voxel's edge, relative to the edge, in a grid that is not oblique."""
 
 _BODY_HU = -300  # denser than this is body or table
 
@@ -31,7 +28,7 @@ class Grid:
 
     def __post_init__(self):
         edges = np.sort(np.abs(np.asarray(self.affine_ras, float)[:3, :3]), axis=0)
-        if (edges[1] > ORTHOGONAL_TOLERANCE * edges[2]).any():
+        if (edges[1] > geometry.ORTHOGONAL_TOLERANCE * edges[2]).any():
             raise DataError(f"oblique affine {np.round(self.affine_ras, 4).tolist()}, expected "
                             "voxel edges along the patient's axes; resample it to draw it")
 
@@ -47,18 +44,18 @@ class Grid:
 
 
 def dice_3d(prediction, reference):
-    """Dice of two masks on one grid, or None if the grids differ or both masks are empty."""
-    same = prediction.array.shape == reference.array.shape
-    if not same or not np.allclose(prediction.affine_ras, reference.affine_ras, atol=1e-2):
+    """Dice of two masks on one grid, or None if the grids differ."""
+    shape = prediction.array.shape
+    if shape != reference.array.shape:
         return None
-    a, b = prediction.array > 0.5, reference.array > 0.5
-    return overlap.dice(a, b) if a.any() or b.any() else None
+    if not geometry.same_grid(prediction.affine_ras, reference.affine_ras, shape):
+        return None
+    return overlap.dice(prediction.array > 0.5, reference.array > 0.5)
 
 
 def volume_ml(grid):
     """What a mask's voxels add up to."""
-    voxel_mm3 = abs(np.linalg.det(np.asarray(grid.affine_ras)[:3, :3]))
-    return float((grid.array > 0.5).sum() * voxel_mm3 / 1000)
+    return float((grid.array > 0.5).sum()) * geometry.voxel_volume_ml(grid.affine_ras)
 
 
 def focus(grid):

@@ -1,5 +1,9 @@
 """Shrink a CT and its label in-plane by a whole factor (paper 3.4: 512 -> 256), and grow back.
 
+The paper names no interpolation: cubic for the CT is the choice of the authors' release and of this
+project. Paper 3.4 resizes the mask to 512 x 512; resizing the probability and thresholding after,
+which leaves smoother edges, is this project's choice.
+
 A coarse voxel covers ``factor`` x ``factor`` native ones; its centre lies amid theirs, at the
 native index ``factor * j + (factor - 1) / 2``. Slices are untouched.
 """
@@ -10,7 +14,7 @@ import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 from data_prep import DataError, geometry
 
 MASK_THRESHOLD = 0.5
-"""A native voxel is foreground where the resized probability exceeds this (paper 3.4)."""
+"""A native voxel is foreground where the resized probability exceeds this (value: paper 3.1)."""
 
 PROBABILITY_TOLERANCE = 1e-5
 """How far beyond 0 or 1 float32 rounding may take a probability."""
@@ -29,7 +33,7 @@ def coarse_affine(affine: np.ndarray, factor: int) -> np.ndarray:
 
 
 def reduce_image(array: np.ndarray, factor: int) -> np.ndarray:
-    """Sample an image at the coarse centres with a cubic B-spline (paper 3.4).
+    """Sample an image at the coarse centres with a cubic B-spline.
 
     The spline is fitted slice by slice: coarse centres lie on slices, where a spline along z has
     the slice's own value. Overshoot is clipped to the input's range.
@@ -109,7 +113,7 @@ def to_native(
 
 
 def native_mask(probability: np.ndarray) -> np.ndarray:
-    """Return the bool mask of a probability map that :func:`to_native` resized (paper 3.4)."""
+    """Return the bool mask of a probability map that :func:`to_native` resized."""
     return probability > MASK_THRESHOLD
 
 

@@ -27,8 +27,8 @@ _HEADER_TAGS = [
 _DICOM_SUFFIX = re.compile(r"|\.(dcm|dicom|ima|\d+)", re.IGNORECASE)
 """A file so named is expected to be DICOM: .dcm, .dicom, .ima, none, or the last part of a UID."""
 
-_OTHER_NAMES = {"LICENSE", "README"}
-"""What archives put beside the images without a suffix."""
+_OTHER_NAMES = ("LICENSE", "README")
+"""How names begin of what archives put beside the images without a suffix."""
 
 
 class NotDicomError(DataError):
@@ -68,9 +68,14 @@ class CtSeries:
 
 @dataclass
 class PatientFiles:
-    """All that was found of one patient; ``name`` is raw and never becomes part of a path."""
+    """All that was found of one patient; ``name`` is raw and never becomes part of a path.
+
+    ``source`` is the folder of the CT's first file, or of the first file where there is no CT,
+    from the folder scanned.
+    """
 
     name: str
+    source: str
     series: dict[str, CtSeries] = field(default_factory=dict)
     structure_paths: list[Path] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
@@ -129,7 +134,8 @@ def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
             patient_id = str(dataset.get("PatientID") or "").strip(" \0")
             folder = path.relative_to(root).parts[:-1][:1] or (root.resolve().name,)
             key = ("id", patient_id) if patient_id else ("folder", *folder)
-            patient = patients.setdefault(key, PatientFiles(patient_id or folder[0]))
+            source = path.parent.relative_to(root).as_posix()
+            patient = patients.setdefault(key, PatientFiles(patient_id or folder[0], source))
             _add(patient, path, dataset)
         except (DataError, OSError, ValueError, TypeError, AttributeError) as error:
             if isinstance(error, NotDicomError) and not _named_as_dicom(path):
@@ -137,6 +143,8 @@ def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
                 continue
             unreadable.append((path, f"{path.relative_to(root)}: {error}"))
     for patient in patients.values():
+        for series in list(patient.series.values())[:1]:
+            patient.source = series.slices[0].path.parent.relative_to(root).as_posix()
         patient.unreadable = [line for path, line in unreadable if path.parent in patient.folders]
     ordered = [patients[key] for key in sorted(patients, key=lambda key: (key[1], key[0]))]
     return ordered, [line for _, line in unreadable], others
@@ -144,7 +152,7 @@ def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
 
 def _named_as_dicom(path: Path) -> bool:
     expected = _DICOM_SUFFIX.fullmatch(path.suffix) is not None
-    return expected and path.name.upper() not in _OTHER_NAMES
+    return expected and not path.name.upper().startswith(_OTHER_NAMES)
 
 
 def _files(root: Path) -> Iterator[Path]:

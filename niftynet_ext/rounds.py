@@ -158,10 +158,10 @@ def explain(stage, code, log, log_path, advanced):
     :param log: what the call printed
     :param log_path: where that stands
     :param advanced: whether a checkpoint was written on the way
-    :return: text for the user: the causes that the log names, first to last, and what to do
+    :return: text for the user: the first causes that the log names, and what to do
     """
     lines = [COLOURS.sub("", line).rstrip() for line in log.splitlines()]
-    causes = list(dict.fromkeys(line for line in lines if CAUSE.match(line))) or lines[-15:]
+    causes = list(dict.fromkeys(line for line in lines if CAUSE.match(line)))[:4] or lines[-15:]
     advice = "go on from the last checkpoint" if advanced else "try again once this is mended"
     return "\n".join([*causes, "", f"{stage.loss} did not reach iteration {stage.last} (exit code "
                       f"{code}); all of the log: {log_path}. Run the same command to {advice}."])

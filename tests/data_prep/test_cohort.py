@@ -1,14 +1,15 @@
 import hashlib
 import io
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pytest
 from rich.console import Console
 
-from data_prep import DataError
-from data_prep.cohort import Parameters, prepare_cohort, report, safe_ids, split_phases
+from data_prep import DataError, scan
+from data_prep.cohort import Parameters, prepare_cohort, report
 
 from .conftest import square
 
@@ -121,10 +122,10 @@ def test_unreadable_files_are_named(dicom, tmp_path):
 
 
 def test_what_archives_put_beside_the_images_is_counted_only(dicom, tmp_path):
-    for name in ("LICENSE", "metadata.csv", "P1/truth.json"):
+    for name in ("LICENSE", "LICENSE_rt_utils", "readme-first", "metadata.csv", "P1/truth.json"):
         (dicom / name).write_text("hello")
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
-    assert (manifest["warnings"], manifest["other_files"]) == ([], 3)
+    assert (manifest["warnings"], manifest["other_files"]) == ([], 5)
     assert manifest["patients"][1]["warnings"] == []
 
 
@@ -150,8 +151,100 @@ def test_report_has_a_row_for_everybody(dicom, tmp_path):
     console = Console(record=True, width=200, file=io.StringIO())
     report(manifest, console)
     text = console.export_text()
-    for one in ("x", "P1", "P2", "no_ct", "other", "GTV-2", "1.1 x 0.8 x 2.5"):
+    for one in ("x", "P1", "P2", "no_ct", "other", "GTV-2", "1.1 x 0.8 x 2.5", " set "):
         assert one in text
+    assert "split: 1 Training, 1 Validation, 1 Inference" in text
+    [row] = [line.split() for line in text.splitlines() if line.strip().startswith("P1 ")]
+    assert row[-2:] == [manifest["patients"][1]["phase"], "ok"]
+
+
+def test_the_manifest_says_the_phase_and_the_folder_of_a_patient(dicom, patient, tmp_path):
+    nested = patient("deep/er")
+    nested.write()
+    manifest = prepare_cohort(dicom, tmp_path / "out", Parameters(allow_unlabelled=True))
+    records = {one["id"]: one for one in manifest["patients"]}
+    assert {one: records[one]["source"] for one in ("x", "no_ct", "deep_er")} == {
+        "x": "x", "no_ct": "no_ct", "deep_er": "deep/er"
+    }
+    phases = dict(rows(tmp_path / "out/split.csv"))
+    assert phases == {one: r["phase"] for one, r in records.items() if r["status"] == "ok"}
+    assert records["other"]["phase"] is None
+
+
+def test_the_source_is_the_cts_folder_and_no_fault_of_a_header_matters(
+    patient, tmp_path, monkeypatch
+):
+    for folder in ("ct", "an_rs"):
+        made = patient(f"P1/{folder}")
+        made.patient_id = "P1"
+        for one in made.slices:
+            one.PatientID = "P1"
+        made.write() if folder == "ct" else made.structures({"GTV-1": None})
+    patient("P2").write()
+    add = scan._add
+
+    def fail(one, path, dataset):
+        if "P2" in str(path):
+            raise ValueError("boom")
+        add(one, path, dataset)
+
+    monkeypatch.setattr(scan, "_add", fail)
+    found, _, _ = scan.scan(tmp_path / "dicom")
+    assert [(one.name, one.source) for one in found] == [("P1", "P1/ct"), ("P2", "P2")]
+
+
+def phases_of(manifest):
+    return {one["id"]: one["phase"] for one in manifest["patients"] if one["phase"]}
+
+
+def test_a_later_run_keeps_everybodys_phase(dicom, patient, tmp_path):
+    run = lambda **options: phases_of(  # noqa: E731
+        prepare_cohort(dicom, tmp_path / "out", Parameters(split=(1, 1, 1), **options))
+    )
+    first = run()
+    (dicom / "P1" / "rs.dcm").rename(tmp_path / "rs.dcm")
+    for name in ("A1", "A2", "A3"):
+        patient(name).write().structures({"GTV-1": [(2, square(3.5, 12.5))]})
+    second = run()
+    assert {one: second[one] for one in ("x", "P2")} == {one: first[one] for one in ("x", "P2")}
+    assert sorted(second) == ["A1", "A2", "A3", "P2", "x"]
+    (tmp_path / "rs.dcm").rename(dicom / "P1" / "rs.dcm")
+    assert run() == second | {"P1": first["P1"]}  # back after a run that refused it
+    fresh = prepare_cohort(dicom, tmp_path / "new", Parameters(split=(1, 1, 1), seed=1))
+    assert run(seed=1) == phases_of(fresh)
+
+
+def test_files_of_a_patient_that_is_gone_are_removed(dicom, tmp_path):
+    prepare_cohort(dicom, tmp_path / "out", Parameters())
+    (tmp_path / "out/images/mine.nii.gz").touch()
+    shutil.rmtree(dicom / "P1")
+    prepare_cohort(dicom, tmp_path / "out", Parameters())
+    left = tree(tmp_path / "out")
+    assert not [name for name in left if "P1" in name]
+    assert {"images/mine.nii.gz", "images/P2.nii.gz", "images/x.nii.gz"} <= set(left)
+
+
+def test_a_stale_file_that_cannot_be_removed_stops_nobody(dicom, tmp_path):
+    (tmp_path / "out/images/other.nii.gz").mkdir(parents=True)
+    manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
+    records = {one["id"]: one for one in manifest["patients"]}
+    assert "images/other.nii.gz of an earlier run cannot" in records["other"]["warnings"][-1]
+    assert records["P2"]["status"] == "ok"
+
+
+def test_an_empty_phase_is_a_warning_in_the_manifest(dicom, tmp_path):
+    shutil.rmtree(dicom / "P1")
+    manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
+    assert [text.split(":")[0] for text in manifest["warnings"]] == [
+        "No patient is for Validation", "No patient is for Inference"
+    ]
+    assert prepare_cohort(dicom, tmp_path / "o", Parameters(split=(1, 0, 0)))["warnings"] == []
+
+
+def test_a_cohort_without_a_usable_patient_has_a_manifest(dicom, tmp_path):
+    manifest = prepare_cohort(dicom, tmp_path / "out", Parameters(roi="liver"))
+    assert {one["status"] for one in manifest["patients"]} == {"refused"}
+    assert manifest["warnings"] == []
 
 
 @pytest.mark.parametrize(
@@ -161,6 +254,7 @@ def test_report_has_a_row_for_everybody(dicom, tmp_path):
         ({"reduce": 0}, "--reduce is 0"),
         ({"split": (0, 0, 0)}, "--split"),
         ({"split": (-1, 1, 1)}, "--split"),
+        ({"seed": -1}, "--seed is -1"),
     ],
 )
 def test_wrong_parameters(tmp_path, parameters, message):
@@ -171,49 +265,13 @@ def test_wrong_parameters(tmp_path, parameters, message):
 def test_wrong_folders(tmp_path, dicom):
     with pytest.raises(DataError, match="No folder"):
         prepare_cohort(tmp_path / "absent", tmp_path / "out", Parameters())
+    (tmp_path / "file").touch()
+    for name in ("file", "file/below"):
+        with pytest.raises(DataError, match="cannot be made a folder"):
+            prepare_cohort(dicom, tmp_path / name, Parameters())
     with pytest.raises(DataError, match="lies within"):
         prepare_cohort(dicom, dicom / "out", Parameters())
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").touch()
     with pytest.raises(DataError, match="No DICOM file .* 1 files of other kinds, and 0 that cann"):
         prepare_cohort(tmp_path / "empty", tmp_path / "out", Parameters())
-
-
-@pytest.mark.parametrize(
-    ("names", "ids"),
-    [
-        (["LUNG1-001", "2"], ["LUNG1-001", "2"]),
-        (["../../x", "/etc/passwd", "..", ""], ["x", "etc_passwd", "patient", "patient-2"]),
-        (["a b", "a/b", "A_B"], ["a_b", "a_b-2", "A_B-3"]),
-        (["NA", "nan", "Ünal"], ["patient-NA", "patient-nan", "nal"]),
-        (["x,y\n", "x" * 99, "x" * 98], ["x_y", "x" * 64, "x" * 62 + "-2"]),
-    ],
-)
-def test_safe_ids(names, ids):
-    assert safe_ids(names) == ids
-
-
-@pytest.mark.parametrize(
-    ("count", "weights", "sizes"),
-    [
-        (340, (260, 40, 40), [260, 40, 40]),
-        (10, (260, 40, 40), [8, 1, 1]),
-        (3, (260, 40, 40), [1, 1, 1]),
-        (2, (260, 40, 40), [2, 0, 0]),
-        (1, (260, 40, 40), [1, 0, 0]),
-        (0, (260, 40, 40), [0, 0, 0]),
-        (5, (0, 0, 1), [0, 0, 5]),
-        (7, (1, 1, 1), [3, 2, 2]),
-    ],
-)
-def test_split_sizes(count, weights, sizes):
-    ids = [f"P{k}" for k in range(count)]
-    phases = list(split_phases(ids, weights, 0).values())
-    assert [phases.count(one) for one in ("Training", "Validation", "Inference")] == sizes
-
-
-def test_split_depends_on_the_seed_and_not_on_the_order():
-    ids = [f"P{k}" for k in range(60)]
-    first = split_phases(ids, (4, 1, 1), 0)
-    assert split_phases(ids[::-1], (4, 1, 1), 0) == first
-    assert split_phases(ids, (4, 1, 1), 1) != first

@@ -1,9 +1,12 @@
 import csv
+import io
+import json
 import shutil
 
 import nibabel as nib
 import numpy as np
 import pytest
+from rich.console import Console
 
 from data_prep import DataError, cohort, export
 
@@ -66,10 +69,62 @@ def test_scores_and_a_patient_without_reference(prepared, tmp_path):
     result = export.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
     with open(tmp_path / "out/scores.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["id", "phase", "dice_3d", "reference_ml", "predicted_ml"]
     assert [row["id"] for row in rows] == ["A", "C"]
+    phases = {one["id"]: one["phase"] for one in export.files.read_manifest(prepared)["patients"]}
+    assert [row["phase"] for row in rows] == [phases["A"], phases["C"]] == ["Training", "Inference"]
     assert rows[1]["dice_3d"] == rows[1]["reference_ml"] == "nan"
     assert float(rows[1]["predicted_ml"]) > 0
     assert result["missing"] == ["B"]
+
+
+def printed(result):
+    console = Console(record=True, width=200, file=io.StringIO())
+    export.report(result, console)
+    return " ".join(console.export_text().split())
+
+
+def test_the_mean_is_of_one_phase_never_across():
+    scores = [("A", "Training", 1.0), ("B", "Inference", 0.5), ("C", "Inference", 0.25),
+              ("D", "Inference", float("nan"))]
+    rows = [dict(zip(export.SCORE_COLUMNS, (*row, 1.0, 1.0), strict=True)) for row in scores]
+    text = printed({"scores": rows, "failed": {}, "missing": []})
+    assert "mean of 2, Inference 0.3750" in text and "mean of 1, Training 1.0000" in text
+    assert text.count("mean of") == 2
+    assert "B Inference 0.5000" in text and "A Training 1.0000" in text
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1, "No prediction for 1 patient: 0"),
+        (9, "No prediction for 9 patients: 0, 1, 2, 3, 4, 5, 6, 7, 8"),
+        (11, "No prediction for 11 patients: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..."),
+    ],
+)
+def test_patients_without_prediction_are_named(count, expected):
+    missing = [str(k) for k in range(count)]
+    assert printed({"scores": [], "failed": {}, "missing": missing}).endswith(expected)
+    assert "No prediction" not in printed({"scores": [], "failed": {}, "missing": []})
+
+
+def test_a_manifest_without_phases_is_refused(prepared, tmp_path):
+    path = prepared / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["patients"][0]["phase"]
+    path.write_text(json.dumps(manifest))
+    predict(prepared, "A", "A_niftynet_out.nii.gz")
+    with pytest.raises(DataError, match="who is for training.*Run preprocess again"):
+        export.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
+
+
+def test_a_leftover_that_niftynets_list_lacks_is_no_prediction(prepared, tmp_path):
+    for one in "AB":
+        path = predict(prepared, one, f"{one}_niftynet_out.nii.gz")
+    path.with_name("inferred.csv").write_text(f"B,{path}\n")
+    result = export.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
+    assert [row["id"] for row in result["scores"]] == ["B"]
+    assert result["missing"] == ["A", "C"]
 
 
 @pytest.mark.parametrize("moved", [False, True])
@@ -103,6 +158,10 @@ def _shift(image):
         (lambda i: nib.Nifti1Image(i.get_fdata()[:-1], i.affine), "on another grid.*expected"),
         (_shift, "on another grid.*expected"),
         (lambda i: nib.Nifti1Image(i.get_fdata() * np.nan, i.affine), "expected 0 to 1"),
+        (
+            lambda i: nib.Nifti1Image(np.repeat(i.get_fdata(), 3, axis=-1), i.affine),
+            r"found 3 channels, expected 1 or 2 \(background, tumour\)",
+        ),
         (lambda i: nib.Nifti1Image(i.get_fdata() * 7 - 3, i.affine), "expected 0 to 1"),
     ],
 )

@@ -5,6 +5,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from data_prep import files
 from data_prep.__main__ import main
 
 from .conftest import square
@@ -35,11 +36,14 @@ def test_preprocess_then_restore(dicom, tmp_path, capsys):
     (tmp_path / "nn").mkdir()
     for one in "AB":
         predict(data, one, tmp_path / "nn")
+    phases = {one["id"]: one["phase"] for one in files.read_manifest(data)["patients"]}
     arguments = ["--data", data, "--predictions", tmp_path / "nn", "--out", tmp_path / "out"]
     assert main(["restore", *map(str, arguments)]) == 0
     text = capsys.readouterr().out
-    assert "mean of 2" in text
-    assert "No prediction for 1: C" in text
+    for one in "AB":
+        assert f"mean of 1, {phases[one]}" in text
+    assert "mean of 2" not in text
+    assert "No prediction for 1 patient: C" in text
     predict(data, "A", tmp_path / "nn", factor=5)
     assert main(["restore", *map(str, arguments)]) == 1
     assert "A failed" in capsys.readouterr().out
@@ -72,6 +76,58 @@ def test_a_wrong_folder_is_one_paragraph_without_traceback(root, tmp_path):
     assert run.returncode == 2
     assert run.stderr.startswith("data_prep preprocess: No folder absent.")
     assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("phantom --out new --patients 0", "patients must be a whole number from 1 to 999, got 0"),
+        ("phantom --out new --matrix 5", "matrix must be"),
+        ("phantom --out file", "file"),
+        ("preprocess --dicom dicom --out new --seed -1", "--seed is -1"),
+        ("preprocess --dicom dicom --out file", "--out file cannot be made a folder"),
+        ("preprocess --dicom dicom --out file/below", "--out file/below cannot be made a folder"),
+        ("restore --data data --predictions nn --out file", "--out file cannot be made a folder"),
+        ("restore --data file --predictions nn --out new", "No file/manifest.json"),
+        ("picture --data data --masks masks --out file/a.png", "file"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    dicom, tmp_path, monkeypatch, capsys, command, expected
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "nn").mkdir()
+    if "--data data" in command:
+        main(["preprocess", "--dicom", "dicom", "--out", "data"])
+        predict(tmp_path / "data", "A", tmp_path / "nn")
+        main("restore --data data --predictions nn --out masks".split())
+        capsys.readouterr()
+    assert main(command.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"data_prep {command.split()[0]}: ")
+    assert expected in captured.err
+    assert (captured.err.count("\n"), captured.out) == (1, "")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_closing_line_says_what_to_do_next(dicom, tmp_path, monkeypatch, capsys):
+    def last_line(*arguments):
+        assert main(["preprocess", "--dicom", str(dicom), *arguments]) == 0
+        return capsys.readouterr().out.strip().splitlines()[-1]
+
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert last_line("--out", "./data").endswith("Next: make train")
+    line, out = last_line("--out", "other"), tmp_path / "work" / "other"
+    assert f"csv_file of [CT] = {out / 'ct.csv'}" in line and "make train" not in line
+    assert f"csv_file of [LABEL] = {out / 'label.csv'}" in line
+    assert f"dataset_split_file of [SYSTEM] = {out / 'split.csv'}" in line
+    for path in dicom.glob("*/rs.dcm"):
+        path.unlink()
+    line = last_line("--out", "other", "--allow-unlabelled")
+    assert "only inference is possible" in line and "[LABEL]" not in line
+    assert "make train" not in last_line("--out", "data", "--allow-unlabelled")
 
 
 def test_neither_tensorflow_nor_niftynet_is_imported(root):

@@ -11,6 +11,7 @@ from matplotlib.path import Path
 
 from data_prep import DataError
 from data_prep.phantom import (
+    TUMOUR_RADII_MM,
     Ellipsoid,
     draw_patient,
     lung_contact,
@@ -175,7 +176,8 @@ def test_tumours_are_dense_lie_in_the_body_and_border_on_lung():
         assert contact >= 0.5
         touching = drawn.patient_id in {"PHANTOM-003", "PHANTOM-006", "PHANTOM-009"}
         assert (contact < 0.93) == touching
-        assert all(12 <= r <= 30 for r in drawn.tumour.radii_mm)
+        low, high = TUMOUR_RADII_MM
+        assert all(low <= radius <= high for radius in drawn.tumour.radii_mm)
     for drawn in patients(4):
         hu, mask = render(drawn), tumour_mask(drawn)
         level = drawn.tumour.level(drawn.axes_lps_mm())

@@ -117,10 +117,10 @@ def test_missing_reference_and_empty_masks_still_draw(tmp_path):
 def test_nothing_to_draw(tmp_path):
     with pytest.raises(DataError, match="nothing to draw"):
         draw_panels([], tmp_path / "a.png")
-    with pytest.raises(DataError, match="is no manifest"):
+    with pytest.raises(DataError, match="Give --data"):
         draw_cohort(tmp_path, tmp_path, tmp_path / "a.png")
     write_manifest(tmp_path, [{"id": "A", "status": "failed"}])
-    with pytest.raises(DataError, match=r"no <id>_mask\.nii\.gz for any of the 1 patients"):
+    with pytest.raises(DataError, match=r"no <id>_mask\.nii\.gz .* any of the 1 patients"):
         draw_cohort(tmp_path, tmp_path, tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()
 
@@ -167,6 +167,18 @@ def test_cohort_is_drawn_from_worst_to_best_and_names_what_it_cannot_draw(tmp_pa
     write_manifest(tmp_path, patients[-3:])  # one with a Dice, one without, one broken
     draw_cohort(tmp_path, tmp_path / "masks", tmp_path / "a.png")
     assert drawn["names"] == ["P4", "unlabelled"]
+
+
+def test_a_mask_that_the_table_of_scores_lacks_is_of_an_earlier_run(tmp_path, monkeypatch):
+    mask = box_mask((0, 0, 120), (40, 40, 170))
+    write_manifest(tmp_path, [write_patient(tmp_path, name, mask, mask) for name in ("old", "new")])
+    drawn = []
+    monkeypatch.setattr(picture, "draw_panels", lambda cases, *_: drawn.append(
+        [case.patient_id for case in cases]))
+    draw_cohort(tmp_path, tmp_path / "masks", tmp_path / "a.png")
+    (tmp_path / "masks" / "scores.csv").write_text("id,phase\nnew,Inference\n")
+    draw_cohort(tmp_path, tmp_path / "masks", tmp_path / "a.png")
+    assert drawn == [["old", "new"], ["new"]]
 
 
 def test_same_input_same_bytes(tmp_path):

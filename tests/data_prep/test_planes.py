@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_prep import DataError
+from data_prep import DataError, geometry
 from data_prep.planes import Grid, dice_3d, focus, section, volume_ml
 
 AFFINE_RAS = np.array([[-2.0, 0, 0, 10], [0, 3, 0, -5], [0, 0, 4, 100], [0, 0, 0, 1]])
@@ -16,13 +16,18 @@ def box(low, high):
     return Grid(array, AFFINE_RAS)
 
 
-def test_dice_needs_one_grid_and_something_in_it():
+def test_dice_needs_one_grid():
     a, b, empty = box((1, 1, 1), (5, 3, 3)), box((3, 1, 1), (7, 3, 3)), box((0, 0, 0), (0, 0, 0))
     assert dice_3d(a, b) == 0.5
     assert dice_3d(a, empty) == dice_3d(empty, a) == 0
-    assert dice_3d(empty, empty) is None
-    assert dice_3d(a, Grid(b.array, AFFINE_RAS + np.eye(4)[:, [3]] * 0.5)) is None
+    assert dice_3d(empty, empty) == 1
+    shifted = AFFINE_RAS.copy()
+    shifted[0, 3] += 0.5
+    assert dice_3d(a, Grid(b.array, shifted)) is None
     assert dice_3d(a, Grid(b.array[:-1], AFFINE_RAS)) is None
+    turned = AFFINE_RAS.copy()
+    turned[0, 0] += 0.005  # 0.045 mm at the far corner: more than two grids called the same
+    assert dice_3d(a, Grid(b.array, turned)) is None
 
 
 def test_focus_and_volume_are_in_world_mm():
@@ -48,3 +53,12 @@ def test_oblique_grid_is_refused():
     turned[:2, :2] = [[0.9, -0.1], [0.1, 0.9]]
     with pytest.raises(DataError, match="oblique"):
         Grid(np.zeros((4, 4, 4)), turned)
+
+
+def test_oblique_is_what_the_package_calls_oblique(monkeypatch):
+    turned = np.eye(4)
+    turned[0, 1] = 2 * geometry.ORTHOGONAL_TOLERANCE
+    with pytest.raises(DataError, match="oblique"):
+        Grid(np.zeros((4, 4, 4)), turned)
+    monkeypatch.setattr(geometry, "ORTHOGONAL_TOLERANCE", 3 * geometry.ORTHOGONAL_TOLERANCE)
+    Grid(np.zeros((4, 4, 4)), turned)
