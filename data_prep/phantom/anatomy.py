@@ -202,12 +202,24 @@ def _sphere_points(count=256):
     return np.stack([np.cos(azimuth) * np.sqrt(1 - z**2), np.sin(azimuth) * np.sqrt(1 - z**2), z])
 
 
+def _surface(phantom, tumour):
+    """Points on a tumour's surface, body frame."""
+    surface = np.asarray(tumour.rotation) @ (np.array(tumour.radii_mm)[:, None] * _sphere_points())
+    return phantom.to_body(surface + np.array(tumour.centre_lps_mm)[:, None])
+
+
 def lung_contact(phantom, tumour=None):
     """The part of a tumour's surface that borders on lung, 0 to 1."""
-    tumour = tumour or phantom.tumour
-    surface = np.asarray(tumour.rotation) @ (np.array(tumour.radii_mm)[:, None] * _sphere_points())
-    points = phantom.to_body(surface + np.array(tumour.centre_lps_mm)[:, None])
-    return float((lung_distance(points) < 0).mean())
+    return float((lung_distance(_surface(phantom, tumour or phantom.tumour)) < 0).mean())
+
+
+def _is_seated(phantom, tumour, seat):
+    """Whether a tumour is where ``seat`` says: in the "lung", or on "wall" or "mediastinum"."""
+    low, high = (0.93, 1.0) if seat == "lung" else (0.5, 0.82)
+    if not low <= lung_contact(phantom, tumour) <= high:
+        return False
+    beyond = (cavity_distance(_surface(phantom, tumour)) > 0).mean()  # in the chest wall
+    return {"lung": True, "wall": beyond > 0.15, "mediastinum": beyond < 0.02}[seat]
 
 
 def _draw_rotation(rng):
@@ -218,9 +230,8 @@ def _draw_rotation(rng):
     return np.array(about_z) @ np.array(about_x)
 
 
-def _draw_tumour(rng, phantom, touching, tries=4000):
-    """An ellipsoid in a lung: free, or seated on chest wall or mediastinum when ``touching``."""
-    wanted = (0.5, 0.82) if touching else (0.93, 1.0)
+def _draw_tumour(rng, phantom, seat, tries=4000):
+    """An ellipsoid in a lung: free, or seated on chest wall or mediastinum."""
     z_first, z_last = (phantom.axes_lps_mm()[2].ravel()[i] for i in (0, -1))
     for _ in range(tries):
         radii = np.clip(rng.uniform(17, 29) * rng.uniform(0.72, 1.28, 3), *TUMOUR_RADII_MM)
@@ -233,7 +244,7 @@ def _draw_tumour(rng, phantom, touching, tries=4000):
         )
         inside = z_first + reach[2] < centre[2] < z_last - reach[2]
         depth = cavity_distance(phantom.to_body(centre))
-        if inside and depth < -4 and wanted[0] <= lung_contact(phantom, tumour) <= wanted[1]:
+        if inside and depth < -4 and _is_seated(phantom, tumour, seat):
             return tumour
     raise ValueError(f"{phantom.patient_id}: no place for a tumour found; ask for more slices")
 
@@ -242,8 +253,8 @@ def draw_patient(rng, index, matrix=192, slices=40, uid_seed="0"):
     """Draw a patient's parameters.
 
     :param rng: ``numpy.random.Generator``, the only source of chance
-    :param index: 0-based; every third patient's tumour sits on chest wall or mediastinum, every
-        third one's images are padded outside the scanner's circle
+    :param index: 0-based; every third patient's tumour sits on chest wall or (by turns)
+        mediastinum, every third one's images are padded outside the scanner's circle
     :param matrix: voxels along x and y over a field of view of 334-360 mm
     :param slices: number of slices over 150-168 mm of chest
     :param uid_seed: what the DICOM UIDs are derived from, beside the patient's id
@@ -275,7 +286,8 @@ def draw_patient(rng, index, matrix=192, slices=40, uid_seed="0"):
         padded=index % 3 == 1,
         vessels=_draw_vessels(rng),
     )
-    return replace(phantom, tumour=_draw_tumour(rng, phantom, touching=index % 3 == 2))
+    seat = ("wall", "mediastinum")[index // 3 % 2] if index % 3 == 2 else "lung"
+    return replace(phantom, tumour=_draw_tumour(rng, phantom, seat))
 
 
 def tumour_mask(phantom):
