@@ -122,7 +122,7 @@ def test_masks_on_the_ct_s_own_grid(job, inferred, capsys):
     assert data_prep(["restore", "--data", str(job / "demo" / "data"),
                       "--predictions", str(inferred), "--out", str(masks)]) == 0
     patient, = split(job, "Inference")
-    assert re.search(rf"{patient} +[01]\.\d{{4}}", capsys.readouterr().out)
+    assert re.search(rf"{patient} +Inference +[01]\.\d{{4}}", capsys.readouterr().out)
     mask = nibabel.load(masks / f"{patient}_mask.nii.gz")
     label = nibabel.load(job / "demo" / "data" / "native" / f"{patient}_label.nii.gz")
     assert mask.shape == label.shape == (64, 64, 20)
