@@ -188,10 +188,10 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
         if split_file:  # NiftyNet would look for it from the new folder
             overrides += ["--dataset_split_file", str(split_file)]
     model_dir = model_dir or in_ini
-    start, todo = next_start(plan, checkpoints(model_dir))
-    if not todo:
+    start, remaining = next_start(plan, checkpoints(model_dir))
+    if not remaining:
         print(f"{model_dir}: all {plan[-1].last} iterations are there, nothing to do")
-    for stage in todo:
+    for stage in remaining:
         words = command(config, stage, start, overrides)
         print(shlex.join(words), flush=True)
         if not dry_run:
