@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-TUMOUR_RADII_MM = (13.0, 32.0)
+TUMOUR_RADII_MM = (15.0, 40.0)
 CONTOUR_POINTS = 144
 """An inscribed polygon has sin(2 pi / n) n / 2 pi of its ellipse's area: 0.9997 for 144 points."""
 
@@ -215,7 +215,7 @@ def lung_contact(phantom, tumour=None):
 
 def _is_seated(phantom, tumour, seat):
     """Whether a tumour is where ``seat`` says: in the "lung", or on "wall" or "mediastinum"."""
-    low, high = (0.93, 1.0) if seat == "lung" else (0.5, 0.82)
+    low, high = (0.93, 1.0) if seat == "lung" else (0.6, 0.88)
     if not low <= lung_contact(phantom, tumour) <= high:
         return False
     beyond = (cavity_distance(_surface(phantom, tumour)) > 0).mean()  # in the chest wall
@@ -234,7 +234,7 @@ def _draw_tumour(rng, phantom, seat, tries=4000):
     """An ellipsoid in a lung: free, or seated on chest wall or mediastinum."""
     z_first, z_last = (phantom.axes_lps_mm()[2].ravel()[i] for i in (0, -1))
     for _ in range(tries):
-        radii = np.clip(rng.uniform(17, 29) * rng.uniform(0.72, 1.28, 3), *TUMOUR_RADII_MM)
+        radii = np.clip(rng.uniform(21, 34) * rng.uniform(0.75, 1.25, 3), *TUMOUR_RADII_MM)
         rotation = _draw_rotation(rng)
         place = rng.uniform([35, -60, -75], [110, 55, 75]) * [rng.choice([-1, 1]), 1, 1]
         centre = np.round(place * phantom.size + phantom.body_lps_mm, 3)
