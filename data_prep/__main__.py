@@ -20,6 +20,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (DataError, OSError, ValueError) as error:
         print(f"data_prep {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"data_prep {options.command}: stopped. Run the same command again, it goes on.",
+            file=sys.stderr,
+        )
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +53,17 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-unlabelled", action="store_true", help="take CTs without RTSTRUCT, for inference"
     )
     one.set_defaults(run=_preprocess)
+
+    one = commands.add_parser("download", help="CT, RTSTRUCT and SEG from the NCI's commons")
+    one.add_argument("--out", type=Path, required=True, help="folder to write, or to complete")
+    one.add_argument(
+        "--patients", nargs="+", default=[], metavar="ID", help="only these (default: all)"
+    )
+    one.add_argument(
+        "--collection", default="nsclc_radiomics", help="name in the index (default: %(default)s)"
+    )
+    one.add_argument("--yes", action="store_true", help="do not ask before the transfer")
+    one.set_defaults(run=_download)
 
     one = commands.add_parser("restore", help="NiftyNet's output to masks on the CTs' own grids")
     one.add_argument("--data", type=Path, required=True, help="folder that preprocess wrote")
@@ -109,6 +126,44 @@ def _next_step(out_dir: Path, labelled: bool) -> str:
         setting = "" if ours else f" Next: set in the ini file: {', '.join(keys)}."
         return f"No patient has a label: only inference is possible.{setting}"
     return "Next: make train" if ours else f"Next: set in the ini file: {', '.join(keys)}."
+
+
+def _download(options: argparse.Namespace) -> int:
+    from data_prep import download, progress
+
+    series = download.of_patients(download.read_index(options.collection), options.patients)
+    total = sum(one.size_bytes for one in series)
+    there = sum(download.on_disk(one, options.out)[1] for one in series)
+    for modality in download.MODALITIES:
+        sizes = [one.size_bytes for one in series if one.modality == modality]
+        print(f"{modality:9} {len(sizes):4} series {sum(sizes) / 1e9:7.2f} GB")
+    print(f"licence   {', '.join(sorted({one.licence for one in series}))}; to be cited: "
+          f"{', '.join(sorted({'doi:' + one.doi for one in series}))}")
+    missing = max(0, total - there)
+    print(f"to fetch  {missing / 1e9:.2f} of {total / 1e9:.2f} GB, into {options.out}")
+    if not options.yes and missing and not _agreed():
+        return 1
+    with progress.Progress("Downloading", total, "B") as bar:
+        left = download.download(series, options.out, download.ENDPOINT, bar.update)
+    for line in left:
+        print(line, file=sys.stderr)
+    if left:
+        print("Not all is there: run the same command again, it fetches what is missing. A series "
+              "with too many files: remove its folder first.", file=sys.stderr)
+        return 1
+    print(f"All {len(series)} series are whole. Next: python -m data_prep check --dicom "
+          f"{options.out} --out check")
+    return 0
+
+
+def _agreed() -> bool:
+    """Ask on the terminal.
+
+    :raises DataError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise DataError("no terminal to ask on; give --yes to start the transfer.")
+    return input("Fetch it? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _restore(options: argparse.Namespace) -> int:
