@@ -45,8 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         help="in-plane factor (default: %(default)s, 512 to 256)",
     )
     one.add_argument(
-        "--split", type=int, nargs=3, default=default.split, metavar="N",
-        help="weights of Training, Validation, Inference (default: 260 40 40)",
+        "--split", type=float, nargs=3, default=default.split, metavar="N",
+        help="weights or shares of Training, Validation, Inference (default: 260 40 40)",
     )
     one.add_argument("--seed", type=int, default=default.seed, help="of the split (default: 0)")
     one.add_argument(

@@ -32,7 +32,7 @@ class Parameters:
 
     roi: str = structures.DEFAULT_ROI
     reduce: int = 2
-    split: tuple[int, int, int] = (260, 40, 40)
+    split: tuple[float, float, float] = (260, 40, 40)
     seed: int = 0
     allow_unlabelled: bool = False
 
@@ -79,7 +79,7 @@ def prepare_cohort(dicom_dir: Path, out_dir: Path, parameters: Parameters) -> di
     jobs = list(zip(safe_ids(one.name for one in patients), patients, strict=True))
     records = [prepare_patient(job, out_dir, parameters) for job in _progress(jobs)]
     usable = [record for record in records if record["status"] == "ok"]
-    labelled = [record["id"] for record in usable if record["roi"]]
+    labelled = {record["id"]: record["volume_ml"] for record in usable if record["roi"]}
     known = dealt_before(earlier, parameters.split, parameters.seed)
     phases = split_phases(labelled, parameters.split, parameters.seed, known)
     for record in usable:
