@@ -81,9 +81,10 @@ def dealt_before(manifest: dict, weights: tuple[float, float, float], seed: int)
 
 def empty_phase_warnings(phases: list[str], weights: tuple[float, float, float]) -> list[str]:
     """Return a warning on each phase with a weight that no patient of a cohort is in."""
+    given = " ".join(f"{weight:g}" for weight in weights)
     return [
-        f"No patient is for {phase}: {_WITHOUT[phase]}. The weights of --split "
-        f"({' '.join(f'{weight:g}' for weight in weights)}) decide who is for what; add patients or change them."
+        f"No patient is for {phase}: {_WITHOUT[phase]}. The weights of --split ({given}) decide "
+        "who is for what; add patients or change them."
         for phase, weight in zip(PHASES, weights, strict=True)
         if phases and weight and phase not in phases
     ]
