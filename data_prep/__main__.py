@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from data_prep import DataError, cohort, structures
+from data_prep import DataError, cohort
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,8 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, required=True, help="folder to write")
     default = cohort.Parameters()
     one.add_argument(
-        "--roi", default=structures.DEFAULT_ROI, metavar="REGEX",
-        help="whole name of the ROI, in any case (default: %(default)s)",
+        "--roi", default=default.roi, metavar="REGEX|FILE.json",
+        help="whole name of the ROI, in any case, or a rule file (default: GTV-1)",
     )
     one.add_argument(
         "--reduce", type=int, default=default.reduce, metavar="N",

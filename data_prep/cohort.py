@@ -4,7 +4,6 @@ One patient is one job (:func:`prepare_patient`) that returns its record; a refu
 nothing and stays in the manifest with its reason.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,10 +15,11 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from data_prep import DataError, files, geometry, resample, structures
+from data_prep import DataError, files, geometry, resample, rois
 from data_prep.layout import earlier_manifest, output_names, remove, remove_gone, safe_ids
+from data_prep.patient import PatientData, ReadOptions, read_patient
 from data_prep.scan import PatientFiles, scan
-from data_prep.series import Volume, choose_series, read_volume
+from data_prep.series import Volume
 from data_prep.split import PHASES, dealt_before, empty_phase_warnings, split_phases
 
 PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -30,7 +30,7 @@ PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
 class Parameters:
     """What the user chose; kept in the manifest."""
 
-    roi: str = structures.DEFAULT_ROI
+    roi: str = ""
     reduce: int = 2
     split: tuple[float, float, float] = (260, 40, 40)
     seed: int = 0
@@ -38,10 +38,7 @@ class Parameters:
 
     def check(self) -> None:
         """:raises DataError: a value makes no sense."""
-        try:
-            re.compile(self.roi)
-        except re.error as error:
-            raise DataError(f"--roi '{self.roi}' is not a regular expression: {error}.") from error
+        rois.parse_rule(self.roi)
         if not 1 <= self.reduce <= 16:
             raise DataError(f"--reduce is {self.reduce}, expected a whole number from 1 to 16.")
         if min(self.split) < 0 or sum(self.split) == 0:
@@ -126,8 +123,14 @@ def prepare_patient(job: tuple[str, PatientFiles], out_dir: Path, parameters: Pa
         "files": {},
     }
     try:
-        volume, mask = _read_patient(patient, parameters, record)
-        _write_patient(volume, mask, parameters.reduce, out_dir, record)
+        data = read_patient(
+            patient,
+            rois.parse_rule(parameters.roi),
+            ReadOptions(allow_unlabelled=parameters.allow_unlabelled),
+        )
+        _note(data, record)
+        mask = None if data.label is None else data.label > 0
+        _write_patient(data.volume, mask, parameters.reduce, out_dir, record)
     except DataError as error:
         record.update(status="refused", reason=str(error))
     except Exception as error:  # a fault of ours, or a full disk: the cohort goes on
@@ -138,38 +141,18 @@ def prepare_patient(job: tuple[str, PatientFiles], out_dir: Path, parameters: Pa
     return record
 
 
-def _read_patient(
-    patient: PatientFiles, parameters: Parameters, record: dict
-) -> tuple[Volume, np.ndarray | None]:
-    """Return the CT and, where there is a structure set, the mask; note in ``record`` what it is.
-
-    :raises DataError: the patient cannot be used.
-    """
-    series = list(patient.series.values())
-    sets = structures.read_structure_sets(patient.structure_paths)
-    if not sets:
-        if not parameters.allow_unlabelled:
-            raise DataError(
-                "No RTSTRUCT was found for this patient. Add it, or give --allow-unlabelled to "
-                "prepare the CT for inference only."
-            )
-        volume = read_volume(choose_series(series))
-        mask = None
-    else:
-        chosen, roi = structures.choose_roi(sets, parameters.roi)
-        volume = read_volume(
-            choose_series(series, chosen.series_uids, chosen.sop_uids, roi.frame_of_reference_uid)
-        )
-        mask, warnings = structures.build_mask(volume, chosen, roi)
-        record["warnings"] += warnings
-        others = [name for one in sets for name in one.names]
-        others.remove(roi.name)
-        record["roi"] = {"chosen": roi.name, "others": others}
-        record["voxels"] = int(mask.sum())
-        voxel_ml = geometry.voxel_volume_ml(volume.affine_lps)
-        record["volume_ml"] = round(record["voxels"] * voxel_ml, 3)
-    record["warnings"] += volume.warnings
-    return volume, mask
+def _note(data: PatientData, record: dict) -> None:
+    """Note in a patient's record what was read."""
+    record["warnings"] += data.warnings
+    if data.label is None:
+        return
+    record["roi"] = {
+        "chosen": ", ".join(one.name for one in data.chosen),
+        "others": list(data.others),
+    }
+    record["voxels"] = int(np.count_nonzero(data.label))
+    voxel_ml = geometry.voxel_volume_ml(data.volume.affine_lps)
+    record["volume_ml"] = round(record["voxels"] * voxel_ml, 3)
 
 
 def _write_patient(

@@ -1,5 +1,6 @@
 """Find the DICOM files of a cohort and group them by patient: headers only, no pixels."""
 
+import hashlib
 import os
 import re
 import warnings
@@ -112,6 +113,15 @@ def read_dataset(path: Path, **options) -> Dataset:
         raise
     except Exception as error:  # a damaged file can raise anything
         raise DataError(f"damaged DICOM ({type(error).__name__})") from error
+
+
+def read_whole(path: Path) -> tuple[Dataset, str]:
+    """Read one DICOM file to its end.
+
+    :return: the data set and the SHA-256 digest of the file.
+    :raises DataError: as :func:`read_dataset` does.
+    """
+    return read_dataset(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:

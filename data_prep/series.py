@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import DataError, geometry
-from data_prep.scan import CtSeries, SliceHeader, read_dataset
+from data_prep.scan import CtSeries, SliceHeader, read_whole
 
 AIR_HU = -1024
 """Floor of Hounsfield units: whatever lies below (-2000, -2048, -3024) is padding outside the
@@ -48,6 +48,8 @@ class Volume:
     series_uid: str
     frame_of_reference_uid: str
     sop_instance_uids: tuple[str, ...]
+    digests: tuple[tuple[Path, str], ...] = ()
+    """SHA-256 of each file that was read."""
     warnings: tuple[str, ...] = ()
 
 
@@ -103,9 +105,10 @@ def read_volume(series: CtSeries) -> Volume:
     positions_mm = origins_lps_mm @ normal
     _check_geometry(series.label, slices, origins_lps_mm, normal)
     stack = np.empty((len(slices), slices[0].rows, slices[0].columns), np.int16)
-    unscaled = 0
+    unscaled, digests = 0, []
     for k, header in enumerate(slices):
-        stack[k], scaled = _read_hu(header)
+        stack[k], scaled, digest = _read_hu(header)
+        digests.append((header.path, digest))
         unscaled += not scaled
     if unscaled:
         notes.append(f"{unscaled} slices have no Rescale Slope: stored values were taken as HU.")
@@ -119,6 +122,7 @@ def read_volume(series: CtSeries) -> Volume:
         series_uid=series.series_uid,
         frame_of_reference_uid=series.frame_of_reference_uid,
         sop_instance_uids=tuple(header.sop_instance_uid for header in slices),
+        digests=tuple(digests),
         warnings=tuple(notes),
     )
 
@@ -234,10 +238,10 @@ def _check_geometry(
         )
 
 
-def _read_hu(header: SliceHeader) -> tuple[np.ndarray, bool]:
-    """Return one slice in Hounsfield units, int16 (rows, columns), and whether it was rescaled."""
+def _read_hu(header: SliceHeader) -> tuple[np.ndarray, bool, str]:
+    """Return one slice in HU, int16 (rows, columns), whether it was rescaled, and the digest."""
     try:
-        dataset = read_dataset(header.path)
+        dataset, digest = read_whole(header.path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stored = dataset.pixel_array
@@ -253,4 +257,4 @@ def _read_hu(header: SliceHeader) -> tuple[np.ndarray, bool]:
         hu = stored.astype(np.int32) + int(intercept)
     else:
         hu = np.rint(stored * slope + intercept)
-    return np.clip(hu, AIR_HU, MAX_HU).astype(np.int16), scaled
+    return np.clip(hu, AIR_HU, MAX_HU).astype(np.int16), scaled, digest

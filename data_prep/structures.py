@@ -1,7 +1,5 @@
-"""RTSTRUCT: read the list of ROIs, choose one, and fill its contours on a volume's grid."""
+"""RTSTRUCT: read the list of ROIs and fill the contours of one on a volume's grid."""
 
-import hashlib
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +8,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from data_prep import DataError, geometry
-from data_prep.scan import read_dataset
+from data_prep.rois import Candidate, listing
+from data_prep.scan import read_whole
 from data_prep.series import Volume
-
-DEFAULT_ROI = r"gtv[\s_-]*1"
-"""The paper's target, in every spelling met in NSCLC-Radiomics (GTV-1, gtv1, GTV_1, gtv 1)."""
 
 SAME_PLANE_TOLERANCE = 0.05
 """Largest distance between contours of one plane, as a share of the slice step."""
@@ -29,28 +25,23 @@ class Contour:
 
 
 @dataclass(frozen=True)
-class Roi:
-    """One region of interest as the structure set lists it (PS3.3 C.8.8.5)."""
-
-    number: int
-    name: str
-    frame_of_reference_uid: str
-
-
-@dataclass(frozen=True)
 class StructureSet:
-    """An RTSTRUCT file: its ROIs and which images it says it was drawn on."""
+    """An RTSTRUCT file: its ROIs (PS3.3 C.8.8.5) and which images it says it was drawn on.
+
+    ``frames`` is the Frame of Reference UID by ROI Number; ``digest`` the file's SHA-256.
+    """
 
     path: Path
-    rois: tuple[Roi, ...]
+    candidates: tuple[Candidate, ...]
+    frames: dict[int, str]
     series_uids: frozenset[str]
     sop_uids: frozenset[str]
+    digest: str
     dataset: Dataset = field(repr=False)
 
-    @property
-    def names(self) -> list[str]:
-        """Return the names of all ROIs, in the file's order."""
-        return [roi.name for roi in self.rois]
+    def references(self, roi: Candidate) -> tuple[frozenset[str], frozenset[str], str]:
+        """Return Series, SOP Instance and Frame of Reference UIDs that tie an ROI to a CT."""
+        return self.series_uids, self.sop_uids, self.frames.get(roi.number, "")
 
 
 @dataclass
@@ -63,8 +54,11 @@ class Placement:
 
 def read_structure_sets(paths: list[Path]) -> list[StructureSet]:
     """Read a patient's RTSTRUCT files; a file that is a copy of another is left out."""
-    distinct = {hashlib.sha256(path.read_bytes()).digest(): path for path in reversed(paths)}
-    return [read_structure_set(path) for path in reversed(distinct.values())]
+    distinct: dict[str, StructureSet] = {}
+    for path in paths:
+        one = read_structure_set(path)
+        distinct.setdefault(one.digest, one)
+    return list(distinct.values())
 
 
 def read_structure_set(path: Path) -> StructureSet:
@@ -73,25 +67,42 @@ def read_structure_set(path: Path) -> StructureSet:
     :raises DataError: the file is damaged.
     """
     try:
-        dataset = read_dataset(path)
+        dataset, digest = read_whole(path)
     except DataError as error:
         raise DataError(f"RTSTRUCT {path}: {error}. Fetch the file again.") from error
-    rois = tuple(
-        Roi(
-            number=int(item.ROINumber),
-            name=str(item.get("ROIName") or "").strip(),
-            frame_of_reference_uid=str(item.get("ReferencedFrameOfReferenceUID") or ""),
-        )
+    filled = {
+        item.get("ReferencedROINumber")
+        for item in dataset.get("ROIContourSequence") or ()
+        if item.get("ContourSequence")
+    }
+    items = [
+        item
         for item in dataset.get("StructureSetROISequence") or ()
         if item.get("ROINumber") is not None
+    ]
+    candidates = tuple(
+        Candidate(
+            source="RTSTRUCT",
+            path=path,
+            number=int(item.ROINumber),
+            name=str(item.get("ROIName") or "").strip(),
+            empty=item.ROINumber not in filled,
+        )
+        for item in items
     )
+    frames = {
+        int(item.ROINumber): str(item.get("ReferencedFrameOfReferenceUID") or "") for item in items
+    }
     series_uids, sop_uids = set(), set()
     for frame in dataset.get("ReferencedFrameOfReferenceSequence") or ():
         for study in frame.get("RTReferencedStudySequence") or ():
             for series in study.get("RTReferencedSeriesSequence") or ():
                 series_uids.add(str(series.get("SeriesInstanceUID") or ""))
                 sop_uids.update(_image_uids(series))
-    return StructureSet(path, rois, frozenset(series_uids - {""}), frozenset(sop_uids), dataset)
+    return StructureSet(
+        path, candidates, frames, frozenset(series_uids - {""}), frozenset(sop_uids), digest,
+        dataset,
+    )
 
 
 def _image_uids(item: Dataset) -> tuple[str, ...]:
@@ -100,34 +111,7 @@ def _image_uids(item: Dataset) -> tuple[str, ...]:
     return tuple(str(image.get("ReferencedSOPInstanceUID") or "") for image in images)
 
 
-def choose_roi(sets: list[StructureSet], pattern: str) -> tuple[StructureSet, Roi]:
-    """Return the one ROI whose whole name matches, in any case, and its structure set.
-
-    :param pattern: a regular expression.
-    :raises DataError: no ROI or several match; the message lists all names found.
-    """
-    matches = [
-        (one, roi)
-        for one in sets
-        for roi in one.rois
-        if re.fullmatch(pattern, roi.name, re.IGNORECASE)
-    ]
-    if len(matches) == 1:
-        return matches[0]
-    found = "; ".join(f"{one.path}: {', '.join(one.names) or 'none'}" for one in sets)
-    if not matches:
-        raise DataError(
-            f"No ROI matches '{pattern}', expected one. ROIs found: {found}. Give --roi a pattern "
-            "that matches the name wanted."
-        )
-    several = ", ".join(f"{roi.name} ({one.path.name})" for one, roi in matches)
-    raise DataError(
-        f"{len(matches)} ROIs match '{pattern}': {several}, expected one. ROIs found: {found}. "
-        "Give --roi a narrower pattern, or move the structure set not wanted out of the folder."
-    )
-
-
-def read_contours(structures: StructureSet, roi: Roi) -> tuple[list[Contour], list[str]]:
+def read_contours(structures: StructureSet, roi: Candidate) -> tuple[list[Contour], list[str]]:
     """Parse an ROI's closed planar contours.
 
     :return: the contours, and warnings on what is not a region (points, open lines).
@@ -149,7 +133,7 @@ def read_contours(structures: StructureSet, roi: Roi) -> tuple[list[Contour], li
         raise DataError(
             f"RTSTRUCT {structures.path}, ROI {roi.name}: expected CLOSED_PLANAR contours, found "
             f"{listed or 'no contour at all'}. It encloses no volume; choose another with --roi. "
-            f"ROIs found: {', '.join(structures.names)}."
+            f"ROIs found: {listing(list(structures.candidates))}."
         )
     return contours, [f"ROI {roi.name}: {listed} contours enclose no area."] if listed else []
 
@@ -173,7 +157,7 @@ def _points(contour: Dataset, where: str) -> np.ndarray:
 
 
 def build_mask(
-    volume: Volume, structures: StructureSet, roi: Roi
+    volume: Volume, structures: StructureSet, roi: Candidate
 ) -> tuple[np.ndarray, list[str]]:
     """Fill an ROI on the CT's own grid: pixel-centre rule, XOR of the contours of a slice.
 
@@ -197,7 +181,7 @@ def build_mask(
 
 
 def _check_frame(
-    volume: Volume, structures: StructureSet, roi: Roi, contours: list[Contour], where: str
+    volume: Volume, structures: StructureSet, roi: Candidate, contours: list[Contour], where: str
 ) -> list[str]:
     """Refuse contours in another frame of reference than the CT's.
 
@@ -207,10 +191,11 @@ def _check_frame(
     :return: warnings.
     :raises DataError: the frames differ.
     """
-    if roi.frame_of_reference_uid == volume.frame_of_reference_uid != "":
+    frame_uid = structures.frames.get(roi.number, "")
+    if frame_uid == volume.frame_of_reference_uid != "":
         return []
     found = (
-        f"frame of reference is {roi.frame_of_reference_uid or 'not given'}, expected the CT's "
+        f"frame of reference is {frame_uid or 'not given'}, expected the CT's "
         f"{volume.frame_of_reference_uid or '(not given either)'}"
     )
     tied = volume.series_uid in structures.series_uids and all(

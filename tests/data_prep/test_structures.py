@@ -6,28 +6,18 @@ import pydicom
 import pytest
 from matplotlib.path import Path as MatplotlibPath
 
-from data_prep import DataError, geometry, structures
+from data_prep import DataError, geometry, rois
+from data_prep.patient import read_patient
 from data_prep.scan import scan
-from data_prep.series import choose_series, read_volume
 
 from .conftest import SIZE, square
 from .test_series import ORIENTATIONS
 
 
-def read_mask(folder, pattern=structures.DEFAULT_ROI):
+def read_mask(folder, pattern=""):
     patients, *_ = scan(folder)
-    sets = structures.read_structure_sets(patients[0].structure_paths)
-    one, roi = structures.choose_roi(sets, pattern)
-    volume = read_volume(
-        choose_series(
-            list(patients[0].series.values()),
-            one.series_uids,
-            one.sop_uids,
-            roi.frame_of_reference_uid,
-        )
-    )
-    mask, warnings = structures.build_mask(volume, one, roi)
-    return volume, mask, warnings
+    data = read_patient(patients[0], rois.parse_rule(pattern))
+    return data.volume, data.label > 0, list(data.warnings)
 
 
 def mask_of(patient, contours, **options):
@@ -174,7 +164,7 @@ def test_known_spellings(patient, name):
 def test_no_match_and_several_matches_list_all_names(patient):
     made = patient().write()
     made.structures({"GTV-1": None, "gtv1": None, "Heart": None})
-    for pattern in (structures.DEFAULT_ROI, "liver"):
+    for pattern in ("", "liver"):
         with pytest.raises(DataError, match="GTV-1, gtv1, Heart"):
             read_mask(made.folder, pattern)
 
