@@ -4,9 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from data_prep import DataError, cohort
+from data_prep import DataError, cohort, engine
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--allow-unlabelled", action="store_true", help="take CTs without RTSTRUCT, for inference"
     )
+    _add_engine(one)
     one.set_defaults(run=_preprocess)
 
     one = commands.add_parser("download", help="CT, RTSTRUCT and SEG from the NCI's commons")
@@ -89,6 +88,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: one a core, 1 for few)"
+    )
+    parser.add_argument(
+        "--memory", type=float, default=engine.MEMORY_GB, metavar="GB",
+        help="bound of each of several workers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scheduler", metavar="tcp://HOST:PORT", help="use an existing Dask cluster instead"
+    )
+
+
+def _engine(options: argparse.Namespace) -> engine.Engine:
+    return engine.Engine(options.workers, options.memory, options.scheduler)
+
+
 def _preprocess(options: argparse.Namespace) -> int:
     parameters = cohort.Parameters(
         roi=options.roi,
@@ -97,9 +113,8 @@ def _preprocess(options: argparse.Namespace) -> int:
         seed=options.seed,
         allow_unlabelled=options.allow_unlabelled,
     )
-    manifest = cohort.prepare_cohort(options.dicom, options.out, parameters)
-    console = Console()
-    cohort.report(manifest, console)
+    manifest = cohort.prepare_cohort(options.dicom, options.out, parameters, _engine(options))
+    cohort.report(manifest, _console())
     usable = [record for record in manifest["patients"] if record["status"] == "ok"]
     if not usable:
         print(
@@ -114,6 +129,12 @@ def _preprocess(options: argparse.Namespace) -> int:
         f"{_next_step(options.out.resolve(), labelled)}"
     )
     return 0
+
+
+def _console():
+    from rich.console import Console
+
+    return Console()
 
 
 def _next_step(out_dir: Path, labelled: bool) -> str:
@@ -170,7 +191,7 @@ def _restore(options: argparse.Namespace) -> int:
     from data_prep import export
 
     result = export.restore_cohort(options.data, options.predictions, options.out, options.postfix)
-    export.report(result, Console())
+    export.report(result, _console())
     print(f"{len(result['scores'])} masks and scores.csv are in {options.out}.")
     return 1 if result["failed"] else 0
 

@@ -65,8 +65,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
-    """Write ``.nii.gz`` with sform and qform both set to the affine (code 1, scanner).
+def remove_drafts(folder: Path) -> None:
+    """Remove the temporary files of a run that was killed."""
+    for path in folder.rglob(".*.[0-9]*.part"):
+        path.unlink(missing_ok=True)
+
+
+def nifti_bytes(array: np.ndarray, affine_ras: np.ndarray) -> bytes:
+    """Return ``.nii.gz`` with sform and qform both set to the affine (code 1, scanner).
+
+    The same bytes for the same array on every run: no file name, no time.
 
     :param array: (x, y, z) of the type to be stored.
     """
@@ -74,7 +82,12 @@ def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
     image.set_sform(affine_ras, code=1)
     image.set_qform(affine_ras, code=1)
     image.header.set_xyzt_units("mm")
-    write_bytes(path, gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
+    return gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0)
+
+
+def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
+    """Write :func:`nifti_bytes` to a file."""
+    write_bytes(path, nifti_bytes(array, affine_ras))
 
 
 def write_json(path: Path, content: dict) -> None:

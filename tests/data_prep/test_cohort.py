@@ -2,14 +2,18 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
+import sys
+import time
 
 import nibabel as nib
 import numpy as np
 import pytest
 from rich.console import Console
 
-from data_prep import DataError, scan
+from data_prep import DataError, job, scan
 from data_prep.cohort import Parameters, prepare_cohort, report
+from data_prep.engine import Engine, Failure
 
 from .conftest import square
 
@@ -63,8 +67,8 @@ def test_layout_lists_and_manifest(dicom, tmp_path):
         "Inference", "Training", "Validation"
     ]
     expected = {"manifest.json", "ct.csv", "label.csv", "split.csv"}
-    for one in ("x", "P1", "P2"):
-        expected |= set(records[one]["files"].values())
+    for one in records:
+        expected |= {f"records/{one}.json", *records[one]["files"].values()}
     assert set(tree(out)) == expected
 
 
@@ -99,16 +103,119 @@ def test_a_patient_refused_later_leaves_nothing_stale(dicom, tmp_path):
     prepare_cohort(dicom, tmp_path / "out", Parameters())
     (dicom / "P1" / "rs.dcm").unlink()
     prepare_cohort(dicom, tmp_path / "out", Parameters())
-    assert not [name for name in tree(tmp_path / "out") if "P1" in name]
+    assert [name for name in tree(tmp_path / "out") if "P1" in name] == ["records/P1.json"]
     prepare_cohort(dicom, tmp_path / "out", Parameters(allow_unlabelled=True))
-    assert [name for name in tree(tmp_path / "out") if "P1" in name] == ["images/P1.nii.gz"]
+    assert sorted(name for name in tree(tmp_path / "out") if "P1" in name) == [
+        "images/P1.nii.gz", "records/P1.json"
+    ]
     assert ["P1", "Inference"] in rows(tmp_path / "out/split.csv")
     assert "P1" not in [row[0] for row in rows(tmp_path / "out/label.csv")]
 
 
+def without_times(folder):
+    """Return every file's content, JSON without the keys that may vary."""
+    def strip(value):
+        if isinstance(value, dict):
+            return {key: strip(v) for key, v in value.items() if key not in job.VARYING}
+        return [strip(v) for v in value] if isinstance(value, list) else value
+
+    return {
+        str(path.relative_to(folder)): strip(json.loads(path.read_text()))
+        if path.suffix == ".json" else path.read_bytes()
+        for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_after_a_kill_a_second_run_does_the_rest(patient, tmp_path, root):
+    for k in range(40):
+        made = patient(f"P{k:02}").write()
+        made.structures({"GTV-1": [(2, square(3.5, 12.5))]})
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "data_prep", "preprocess", "--dicom", str(made.folder.parent),
+        "--out", str(out), "--workers", "1",
+    ]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    whole = without_times(out)
+    shutil.rmtree(out)
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (done := list(out.glob("records/*.json"))) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
+    assert 0 < len(done) < 40 and not (out / "manifest.json").exists()
+    (out / "images" / ".P39.nii.gz.123.part").write_bytes(b"half")
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    assert without_times(out) == whole
+    assert {path: path.stat().st_mtime_ns for path in done} == done  # not done twice
+
+
+def test_dask_workers_write_the_same_bytes(dicom, tmp_path):
+    out = tmp_path / "out"
+    prepare_cohort(dicom, out, Parameters())
+    alone = without_times(out)
+    shutil.rmtree(out)
+    prepare_cohort(dicom, out, Parameters(), Engine(workers=2))
+    assert without_times(out) == alone
+
+
+@pytest.mark.parametrize("change", ["input", "output", "record", "parameter", "unreadable"])
+def test_whoever_changed_is_prepared_again_and_nobody_else(dicom, tmp_path, monkeypatch, change):
+    out = tmp_path / "out"
+    prepare_cohort(dicom, out, Parameters())
+    expected, parameters, again = tree(out), Parameters(), {"P1"}
+    if change == "input":
+        (dicom / "P1" / "copy.dcm").write_bytes((dicom / "P1" / "000").read_bytes())
+    elif change == "output":
+        (out / "labels/P1.nii.gz").write_bytes(b"tampered with")
+    elif change == "record":
+        (out / "records/P1.json").write_text('{"record": {}}')
+    elif change == "parameter":
+        parameters, again = Parameters(allow_unlabelled=True), {"x", "P1", "P2", "no_ct", "other"}
+    else:
+        (dicom / "P1" / "broken.dcm").write_bytes(b"\0" * 500)
+    worked, prepare = set(), job._prepare
+    monkeypatch.setattr(job, "_prepare", lambda one: worked.add(one.patient_id) or prepare(one))
+    prepare_cohort(dicom, out, parameters)
+    assert worked == again
+    assert tree(out)["labels/P1.nii.gz"] == expected["labels/P1.nii.gz"]
+
+
+def test_a_patient_whose_worker_died_is_refused_and_tried_again(dicom, tmp_path, monkeypatch):
+    run = Engine.run
+
+    def lose_one(engine, function, jobs):
+        for number, result in run(engine, function, jobs):
+            lost = jobs[number].patient_id == "P1"
+            yield number, Failure("The worker process died") if lost else result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "run", lose_one)
+        records = prepare_cohort(dicom, tmp_path / "out", Parameters())["patients"]
+    [lost] = [one for one in records if one["id"] == "P1"]
+    assert (lost["status"], lost["reason"]) == ("refused", "The worker process died")
+    records = prepare_cohort(dicom, tmp_path / "out", Parameters())["patients"]
+    assert [one["status"] for one in records if one["id"] == "P1"] == ["ok"]
+
+
+def test_digests_are_those_of_the_files(dicom, tmp_path):
+    manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
+    for one in manifest["patients"]:
+        folder = dicom / one["source"]
+        assert one["inputs"] == sorted(tree(folder).values())
+        assert one["outputs"] == {
+            name: tree(tmp_path / "out")[name] for name in one["files"].values()
+        }
+
+
 def test_no_personal_data_in_any_text(dicom, tmp_path):
     prepare_cohort(dicom, tmp_path / "out", Parameters())
-    text = "".join(path.read_text() for path in (tmp_path / "out").glob("*.*"))
+    text = "".join(
+        path.read_text() for pattern in ("*.json", "*.csv")
+        for path in (tmp_path / "out").rglob(pattern)
+    )
     for secret in ("Secret", "19500101", "ACC4711"):
         assert secret not in text
 
