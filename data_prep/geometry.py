@@ -24,6 +24,9 @@ GRID_TOLERANCE_MM = 0.01
 """Largest distance between equal corners of two grids called the same. Affines stored in float32
 differ by 1e-4 mm; half a voxel, the smallest real fault, is 50 times more."""
 
+MAX_VOXELS = 2**29
+"""Largest volume that is read or made: 1 GiB as int16, 2,048 slices of 512 x 512."""
+
 
 def slice_normal(orientation: np.ndarray) -> np.ndarray:
     """Return the unit normal of the slices, row x column direction (PS3.3 C.7.6.2.1.1).
