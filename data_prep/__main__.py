@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from data_prep import DataError, cohort, engine
+from data_prep import DataError, cohort, engine, rois
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,22 +34,24 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--dicom", type=Path, required=True, help="folder of the patients' files")
     one.add_argument("--out", type=Path, required=True, help="folder to write")
     default = cohort.Parameters()
-    one.add_argument(
-        "--roi", default=default.roi, metavar="REGEX|FILE.json",
-        help="whole name of the ROI, in any case, or a rule file (default: GTV-1)",
-    )
+    _add_reading(one)
     one.add_argument(
         "--reduce", type=int, default=default.reduce, metavar="N",
         help="in-plane factor (default: %(default)s, 512 to 256)",
+    )
+    one.add_argument(
+        "--spacing", type=float, nargs=3, metavar="MM",
+        help="voxel size of the output along x, y, z, in the place of --reduce",
+    )
+    one.add_argument(
+        "--method", choices=("cubic", "antialiased"), default=default.method,
+        help="how the CT is resampled (default: %(default)s, as the release does)",
     )
     one.add_argument(
         "--split", type=float, nargs=3, default=default.split, metavar="N",
         help="weights or shares of Training, Validation, Inference (default: 260 40 40)",
     )
     one.add_argument("--seed", type=int, default=default.seed, help="of the split (default: 0)")
-    one.add_argument(
-        "--allow-unlabelled", action="store_true", help="take CTs without RTSTRUCT, for inference"
-    )
     _add_engine(one)
     one.set_defaults(run=_preprocess)
 
@@ -88,6 +90,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--roi", default="", metavar="REGEX|FILE.json",
+        help="whole name of the ROI, in any case, or a rule file (default: GTV-1 in any spelling)",
+    )
+    parser.add_argument(
+        "--policy", choices=rois.POLICIES, default="one",
+        help="if several ROIs match: refuse, take the first, or their union (default: refuse)",
+    )
+    parser.add_argument(
+        "--allow-unlabelled", action="store_true", help="take CTs without a ROI, for inference"
+    )
+    parser.add_argument(
+        "--resample-oblique", action="store_true",
+        help="bring tilted or oblique CTs on to an upright grid instead of refusing them",
+    )
+
+
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes (default: one a core, 1 for few)"
@@ -108,10 +128,14 @@ def _engine(options: argparse.Namespace) -> engine.Engine:
 def _preprocess(options: argparse.Namespace) -> int:
     parameters = cohort.Parameters(
         roi=options.roi,
+        policy=options.policy,
         reduce=options.reduce,
+        spacing_mm=tuple(options.spacing) if options.spacing else None,
+        method=options.method,
         split=tuple(options.split),
         seed=options.seed,
         allow_unlabelled=options.allow_unlabelled,
+        resample_oblique=options.resample_oblique,
     )
     manifest = cohort.prepare_cohort(options.dicom, options.out, parameters, _engine(options))
     cohort.report(manifest, _console())

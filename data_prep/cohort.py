@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_prep import DataError, files, job, rois
+from data_prep import DataError, files, job
 from data_prep.engine import Engine, Failure
 from data_prep.job import Job, Parameters
 from data_prep.layout import earlier_manifest, remove_gone, safe_ids
@@ -67,7 +67,7 @@ def prepare_cohort(
     job.remove_records(out_dir, set(ids))
     manifest = {
         "software": files.versions(),
-        "parameters": asdict(parameters) | {"roi_rule": rois.parse_rule(parameters.roi).as_dict()},
+        "parameters": asdict(parameters) | {"roi_rule": parameters.rule().as_dict()},
         "warnings": job.unreadable_warning(unreadable) + faults,
         "other_files": others,
         "dealt": dict(sorted((known | phases).items())),

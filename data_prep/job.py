@@ -18,6 +18,7 @@ from data_prep.layout import output_names, remove
 from data_prep.patient import PatientData, ReadOptions, read_patient
 from data_prep.scan import PatientFiles
 from data_prep.series import Volume
+from data_prep.split import PHASES
 
 RECORDS = "records"
 """Folder of the patients' records, in the output folder."""
@@ -28,30 +29,55 @@ VARYING = ("seconds",)
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the user chose; kept in the manifest."""
+    """What the user chose; kept in the manifest.
+
+    :param roi: for :func:`data_prep.rois.parse_rule`, as is ``policy``.
+    :param reduce: in-plane factor.
+    :param spacing_mm: (x, y, z) of the output, in the place of ``reduce``.
+    :param method: of :data:`data_prep.resample.METHODS`, for the CT.
+    :param split: weights of Training, Validation, Inference.
+    :param seed: of the split.
+    """
 
     roi: str = ""
+    policy: str = "one"
     reduce: int = 2
+    spacing_mm: tuple[float, float, float] | None = None
+    method: str = "cubic"
     split: tuple[float, float, float] = (260, 40, 40)
     seed: int = 0
     allow_unlabelled: bool = False
+    resample_oblique: bool = False
 
     def check(self) -> None:
         """:raises DataError: a value makes no sense."""
-        rois.parse_rule(self.roi)
+        self.rule()
         if not 1 <= self.reduce <= 16:
             raise DataError(f"--reduce is {self.reduce}, expected a whole number from 1 to 16.")
+        if self.spacing_mm is not None and not all(0 < mm < np.inf for mm in self.spacing_mm):
+            raise DataError(f"--spacing is {self.spacing_mm} mm, expected three numbers above 0.")
         if not all(0 <= weight < np.inf for weight in self.split) or sum(self.split) == 0:
             raise DataError(
                 f"--split is {self.split}, expected weights of at least 0, not all 0, for "
-                "Training, Validation, Inference."
+                f"{', '.join(PHASES)}."
             )
         if self.seed < 0:
             raise DataError(f"--seed is {self.seed}, expected a whole number of at least 0.")
 
+    def rule(self) -> rois.RoiRule:
+        """Return the ROI rule that ``roi`` and ``policy`` name.
+
+        :raises DataError: they name none.
+        """
+        return rois.parse_rule(self.roi, self.policy)
+
+    def reading(self) -> ReadOptions:
+        """Return how to read a patient."""
+        return ReadOptions(self.allow_unlabelled, self.resample_oblique)
+
     def of_patient(self) -> dict:
         """Return what shapes a patient's files: all but the split, and the ROI rule spelt out."""
-        chosen = asdict(self) | {"roi": rois.parse_rule(self.roi).as_dict()}
+        chosen = asdict(self) | {"roi": self.rule().as_dict()}
         return {key: value for key, value in chosen.items() if key not in ("split", "seed")}
 
 
@@ -148,15 +174,10 @@ def _prepare(job: Job) -> dict:
     record = _blank(job)
     known = {}
     try:
-        data = read_patient(
-            job.patient,
-            rois.parse_rule(job.parameters.roi),
-            ReadOptions(allow_unlabelled=job.parameters.allow_unlabelled),
-        )
+        data = read_patient(job.patient, job.parameters.rule(), job.parameters.reading())
         known = data.inputs or {}
         _note(data, record)
-        mask = None if data.label is None else data.label > 0
-        _write_patient(data.volume, mask, job, record)
+        _write_patient(data.volume, data.label, job, record)
     except DataError as error:
         record.update(status="refused", reason=str(error))
     except Exception as error:  # a fault of ours, or a full disk: the cohort goes on
@@ -176,23 +197,31 @@ def _note(data: PatientData, record: dict) -> None:
     record["warnings"] += data.warnings
     if data.label is None:
         return
+    voxel_ml = geometry.voxel_volume_ml(data.volume.affine_lps)
+    classes = [
+        {"value": one.value, "name": one.name, "source": one.source, "voxels": one.voxels}
+        for one in data.chosen
+    ]
     record["roi"] = {
         "chosen": ", ".join(one.name for one in data.chosen),
+        "classes": classes,
         "others": list(data.others),
     }
     record["voxels"] = int(np.count_nonzero(data.label))
-    voxel_ml = geometry.voxel_volume_ml(data.volume.affine_lps)
     record["volume_ml"] = round(record["voxels"] * voxel_ml, 3)
 
 
-def _write_patient(volume: Volume, mask: np.ndarray | None, job: Job, record: dict) -> None:
+def _write_patient(volume: Volume, label: np.ndarray | None, job: Job, record: dict) -> None:
     """Write the patient's NIfTI files and note grids, file names and digests in ``record``."""
     from data_prep import resample
 
     names = output_names(job.patient_id)
     native = geometry.lps_to_ras(volume.affine_lps)
     shape = volume.array.shape
-    coarse = resample.reduced_grid(shape, native, job.parameters.reduce)
+    if job.parameters.spacing_mm is None:
+        coarse = resample.reduced_grid(shape, native, job.parameters.reduce)
+    else:
+        coarse = resample.spaced_grid(shape, native, job.parameters.spacing_mm)
     record["ct"] = {
         "series_uid": volume.series_uid,
         "slices": shape[2],
@@ -209,14 +238,18 @@ def _write_patient(volume: Volume, mask: np.ndarray | None, job: Job, record: di
         record["files"][kind] = names[kind]
         record["outputs"][names[kind]] = hashlib.sha256(content).hexdigest()
 
-    write("image", resample.resample_image(volume.array, coarse), coarse.affine)
-    if mask is None:
+    image = resample.resample_image(volume.array, coarse, job.parameters.method)
+    write("image", image, coarse.affine)
+    if label is None:
         return
-    label = resample.resample_label(mask, coarse)
-    if not label.any():
-        record["warnings"].append("The ROI is smaller than a coarse voxel: its label is empty.")
-    write("label", label, coarse.affine)
-    write("native_label", mask.astype(np.uint8), native)
+    small = resample.resample_label(label, coarse)
+    lost = sorted(set(np.unique(label)) - set(np.unique(small)))
+    if lost:
+        record["warnings"].append(
+            f"Class {', '.join(map(str, lost))} is smaller than a voxel of the label: it has none."
+        )
+    write("label", small, coarse.affine)
+    write("native_label", label, native)
 
 
 def remove_records(out_dir: Path, ids: set[str]) -> None:

@@ -56,7 +56,11 @@ def test_layout_lists_and_manifest(dicom, tmp_path):
     }
     assert "No CT slice" in records["no_ct"]["reason"]
     assert "GTV-2" in records["other"]["reason"]
-    assert records["P1"]["roi"] == {"chosen": "GTV-1", "others": ["Heart"]}
+    assert records["P1"]["roi"] == {
+        "chosen": "GTV-1",
+        "classes": [{"value": 1, "name": "GTV-1", "source": "RTSTRUCT", "voxels": 81}],
+        "others": ["Heart"],
+    }
     assert records["P1"]["voxels"] == 81
     assert records["P1"]["volume_ml"] == pytest.approx(81 * 0.8 * 1.1 * 2.5 / 1000, abs=1e-3)
     assert [row[0] for row in rows(out / "ct.csv")] == ["x", "P1", "P2"]
