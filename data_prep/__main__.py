@@ -1,10 +1,10 @@
-"""``python -m data_prep``: preprocess, restore, phantom, picture."""
+"""``python -m data_prep``: download, check, preprocess, restore, phantom, picture."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from data_prep import DataError, cohort, engine, rois
+from data_prep import DataError, cohort, engine, job, rois
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,10 +30,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
+    one = commands.add_parser("check", help="look at a folder of patients before training on it")
+    one.add_argument("--dicom", type=Path, required=True, help="folder of the patients' files")
+    one.add_argument("--out", type=Path, required=True, help="folder for check.json, contact.png")
+    _add_reading(one)
+    _add_engine(one)
+    one.set_defaults(run=_check)
+
     one = commands.add_parser("preprocess", help="DICOM CT and RTSTRUCT to NIfTI for NiftyNet")
     one.add_argument("--dicom", type=Path, required=True, help="folder of the patients' files")
     one.add_argument("--out", type=Path, required=True, help="folder to write")
-    default = cohort.Parameters()
+    default = job.Parameters()
     _add_reading(one)
     one.add_argument(
         "--reduce", type=int, default=default.reduce, metavar="N",
@@ -108,6 +115,11 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _reading(options: argparse.Namespace) -> dict:
+    names = ("roi", "policy", "allow_unlabelled", "resample_oblique")
+    return {name: getattr(options, name) for name in names}
+
+
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes (default: one a core, 1 for few)"
@@ -125,17 +137,27 @@ def _engine(options: argparse.Namespace) -> engine.Engine:
     return engine.Engine(options.workers, options.memory, options.scheduler)
 
 
+def _check(options: argparse.Namespace) -> int:
+    from data_prep import check
+
+    parameters = job.Parameters(**_reading(options))
+    result = check.check_cohort(options.dicom, options.out, parameters, _engine(options))
+    check.report(result, _console())
+    print(
+        f"Look at {options.out / check.SHEET}; all numbers are in {options.out / check.REPORT}. "
+        f"Next: python -m data_prep preprocess --dicom {options.dicom} --out data"
+    )
+    return 0 if result["verdicts"]["refused"] < len(result["patients"]) else 1
+
+
 def _preprocess(options: argparse.Namespace) -> int:
-    parameters = cohort.Parameters(
-        roi=options.roi,
-        policy=options.policy,
+    parameters = job.Parameters(
+        **_reading(options),
         reduce=options.reduce,
         spacing_mm=tuple(options.spacing) if options.spacing else None,
         method=options.method,
         split=tuple(options.split),
         seed=options.seed,
-        allow_unlabelled=options.allow_unlabelled,
-        resample_oblique=options.resample_oblique,
     )
     manifest = cohort.prepare_cohort(options.dicom, options.out, parameters, _engine(options))
     cohort.report(manifest, _console())
@@ -158,7 +180,7 @@ def _preprocess(options: argparse.Namespace) -> int:
 def _console():
     from rich.console import Console
 
-    return Console()
+    return Console(width=None if sys.stdout.isatty() else 140)  # a table in a log stays a table
 
 
 def _next_step(out_dir: Path, labelled: bool) -> str:
