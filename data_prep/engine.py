@@ -1,8 +1,9 @@
 """Run pure jobs: in this process, in local worker processes, or on an existing Dask cluster.
 
-A worker is one process with one thread, so a core is never shared by two patients, and its memory
-is bounded: Dask ends a worker that goes beyond and the job comes back as :class:`Failure`. One
-worker means this process, without Dask: a single patient does not wait for a cluster to start.
+A worker is one process that runs one job at a time on one thread, so two patients never share a
+core; its memory is bounded: Dask ends a worker that goes beyond, and the job comes back as
+:class:`Failure`. One worker means this process, without Dask: a single patient does not wait for a
+cluster to start.
 """
 
 import logging
@@ -10,6 +11,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from data_prep import DataError
 
@@ -20,18 +23,9 @@ MEMORY_GB = 2.0
 JOBS_A_WORKER = 4
 """A local worker takes seconds to start: fewer jobs than this are not worth one."""
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
-}
-"""What keeps NumPy and SimpleITK from starting a thread for each core in each worker."""
-
 CONNECT_S = 10
 
 LOCAL_CLUSTER = {
-    "distributed.nanny.pre-spawn-environ": ONE_THREAD,
     "distributed.scheduler.allowed-failures": 0,  # what killed one worker would kill the next
     "distributed.scheduler.worker-saturation": 1.0,  # hand a worker one job at a time
     "logging": {"distributed": "critical"},  # failures are results here
@@ -86,7 +80,7 @@ class Engine:
         """
         if self.scheduler is None and self.local_workers(len(jobs)) == 1:
             for index, job in enumerate(jobs):
-                yield index, function(job)
+                yield index, _on_one_thread(function, job)
         else:
             yield from self._run_on_dask(function, jobs)
 
@@ -102,7 +96,7 @@ class Engine:
             A worker that dies then takes one job with it, and not those that queued behind it.
             """
             for number, job in waiting:
-                future = client.submit(function, job, pure=False, retries=0)
+                future = client.submit(_on_one_thread, function, job, pure=False, retries=0)
                 index[future] = number
                 return [future]
             return []
@@ -157,3 +151,13 @@ class Engine:
             f"The worker process died, most likely of too much memory{bound}. Run again with more "
             "--memory and fewer --workers."
         )
+
+
+def _on_one_thread(function: Callable[[Any], Any], job: Any) -> Any:
+    """Call the function while NumPy keeps to one thread.
+
+    Its threads wait for each other in busy loops: on a machine whose cores are all at work, a
+    patient took several times as long with two of them.
+    """
+    with threadpool_limits(1):
+        return function(job)
