@@ -243,11 +243,11 @@ def _write_patient(volume: Volume, label: np.ndarray | None, job: Job, record: d
     if label is None:
         return
     small = resample.resample_label(label, coarse)
-    lost = sorted(set(np.unique(label)) - set(np.unique(small)))
-    if lost:
-        record["warnings"].append(
-            f"Class {', '.join(map(str, lost))} is smaller than a voxel of the label: it has none."
-        )
+    record["warnings"] += [
+        f"Class {value} is smaller than a voxel of the label: it has none."
+        for value in sorted({one["value"] for one in record["roi"]["classes"]})
+        if not (small == value).any()
+    ]
     write("label", small, coarse.affine)
     write("native_label", label, native)
 
