@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import DataError, rois, structures
+from data_prep import DataError, contours, rois, segmentation, structures
 from data_prep.rois import Candidate, RoiRule
 from data_prep.scan import PatientFiles
 from data_prep.series import Volume, choose_series, read_volume
+from niftynet_ext.evaluation import overlap
+
+Source = structures.StructureSet | segmentation.Segmentation
 
 
 @dataclass(frozen=True)
@@ -61,48 +64,127 @@ def read_patient(
     """Read a patient's CT in Hounsfield units and its label on the same grid.
 
     Where classes of the rule overlap, the later one wins and the voxels are counted in a warning.
+    A structure file that cannot be read is a warning where another one has the ROI.
 
     :raises DataError: the patient cannot be used; the message says why and what to do.
     """
     series = list(files.series.values())
-    sets = structures.read_structure_sets(files.structure_paths)
-    by_path = {one.path: one for one in sets}
-    candidates = [candidate for one in sets for candidate in one.candidates]
-    if not sets:
-        if not options.allow_unlabelled:
+    found, warnings = _read_structures(files)
+    candidates = [candidate for one in found.values() for candidate in one.candidates]
+    if not candidates:
+        if warnings or not options.allow_unlabelled:
             raise DataError(
-                "No RTSTRUCT was found for this patient. Add it, or give --allow-unlabelled to "
-                "prepare the CT for inference only."
+                "No RTSTRUCT and no DICOM SEG with an ROI was found for this patient. "
+                f"{' '.join(warnings)}{' ' if warnings else ''}Add it, or give --allow-unlabelled "
+                "to prepare the CT for inference only."
             )
-        volume = read_volume(choose_series(series))
-        return PatientData(volume, None, warnings=volume.warnings, inputs=dict(volume.digests))
-    chosen, warnings = rois.choose(rule, candidates)
+        volume = read_volume(choose_series(series), options.resample_oblique)
+        digests = dict(volume.digests)
+        volume, _ = _upright(volume, None)
+        return PatientData(volume, None, warnings=volume.warnings, inputs=digests)
+    try:
+        chosen, notes = rois.choose(rule, candidates)
+    except DataError as error:
+        raise DataError(" ".join([str(error), *warnings])) from error
+    warnings += notes
     first = next(iter(chosen.values()))[0]
-    volume = read_volume(choose_series(series, *by_path[first.path].references(first)))
-    label = np.zeros(volume.array.shape[::-1], np.uint8).T  # x fastest, as the volume has it
-    parts = []
-    for value, members in chosen.items():
-        for member in members:
-            mask, notes = structures.build_mask(volume, by_path[member.path], member)
-            warnings += notes
-            overlap = int(np.count_nonzero(mask & (label != 0) & (label != value)))
-            if overlap:
-                warnings.append(
-                    f"{overlap} voxels of earlier classes became {member.name}'s, class {value}."
-                )
-            label[mask] = value
-            parts.append(
-                Chosen(value, member.name, member.source, member.path, int(mask.sum()))
-            )
+    volume = read_volume(
+        choose_series(series, *found[first.path].references(first)), options.resample_oblique
+    )
+    label, parts, notes = _label(volume, found, chosen)
+    agreement = None
+    if options.compare_sources:
+        agreement, more = _compare(volume, found, candidates, rule, first.source, label)
+        notes += more
+    upright, label = _upright(volume, label)
+    used = [one for members in chosen.values() for one in members]
+    digests = {
+        one.path: one.content[1] for one in found.values() if "content" in vars(one)
+    } | {path: digest for path, digest in volume.digests}
     return PatientData(
-        volume=volume,
+        volume=upright,
         label=label,
-        chosen=tuple(parts),
-        others=_others(candidates, [one for members in chosen.values() for one in members]),
-        warnings=(*warnings, *volume.warnings),
-        inputs=dict(volume.digests) | {one.path: one.digest for one in sets},
+        chosen=parts,
+        others=tuple(one.name for one in candidates if one not in used),
+        warnings=(*warnings, *notes, *upright.warnings),
+        inputs=digests,
+        dice_rtstruct_seg=agreement,
     )
 
 
-def _others(candidates: list[Candidate], chosen: list[Candidate]) -> tuple[str, ...]:
-    return tuple(one.name for one in candidates if one not in chosen)
+def _read_structures(files: PatientFiles) -> tuple[dict[Path, Source], list[str]]:
+    """Return a patient's RTSTRUCT and SEG files by path, and warnings on those that are damaged."""
+    found, warnings, digests = {}, [], set()
+    for read, paths in (
+        (structures.read_structure_set, files.structure_paths),
+        (segmentation.list_segments, files.seg_paths),
+    ):
+        for path in paths:
+            try:
+                one = read(path)
+            except DataError as error:
+                warnings.append(str(error))
+                continue
+            if isinstance(one, structures.StructureSet):
+                if one.content[1] in digests:
+                    continue  # a copy of a file
+                digests.add(one.content[1])
+            found[path] = one
+    return found, warnings
+
+
+def _label(
+    volume: Volume, found: dict[Path, Source], chosen: dict[int, list[Candidate]]
+) -> tuple[np.ndarray, tuple[Chosen, ...], list[str]]:
+    """Draw the chosen ROIs in their order.
+
+    :return: uint8 (x, y, z), what was drawn, and warnings.
+    """
+    label = np.zeros(volume.array.shape[::-1], np.uint8).T  # x fastest, as the volume has it
+    parts, warnings = [], []
+    for value, members in chosen.items():
+        for member in members:
+            build = segmentation.build_mask if member.source == "SEG" else contours.build_mask
+            mask, notes = build(volume, found[member.path], member)
+            warnings += notes
+            extent = np.flatnonzero(mask.any(axis=(0, 1)))
+            extent = slice(extent[0], extent[-1] + 1)
+            mask, part = mask[:, :, extent], label[:, :, extent]
+            shared = int(np.count_nonzero(mask & (part != 0) & (part != value)))
+            if shared:
+                warnings.append(
+                    f"{shared} voxels of earlier classes became {member.name}'s, class {value}."
+                )
+            part[mask] = value
+            voxels = int(np.count_nonzero(mask))
+            parts.append(Chosen(value, member.name, member.source, member.path, voxels))
+    return label, tuple(parts), warnings
+
+
+def _compare(
+    volume: Volume,
+    found: dict[Path, Source],
+    candidates: list[Candidate],
+    rule: RoiRule,
+    used: str,
+    label: np.ndarray,
+) -> tuple[float | None, list[str]]:
+    """Return the Dice of the label against that of the other source, and warnings."""
+    other = "SEG" if used == "RTSTRUCT" else "RTSTRUCT"
+    if not any(one.source == other for one in candidates):
+        return None, []
+    try:
+        chosen, _ = rois.choose(RoiRule(rule.classes, (other,)), candidates)
+        theirs, _, _ = _label(volume, found, chosen)
+    except DataError as error:
+        return None, [f"RTSTRUCT and SEG were not compared: {error}"]
+    return overlap.dice(label > 0, theirs > 0), []
+
+
+def _upright(volume: Volume, label: np.ndarray | None) -> tuple[Volume, np.ndarray | None]:
+    """Resample what is oblique, which was read only because the options accept it."""
+    from data_prep import upright
+
+    if upright.is_upright(volume.affine_lps):
+        return volume, label
+    return upright.resample_upright(volume, label)

@@ -1,29 +1,34 @@
 """Find the DICOM files of a cohort and group them by patient: headers only, no pixels."""
 
-import hashlib
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from data_prep import DataError
+from data_prep.reading import NotDicomError, read_dataset
 
 _HEADER_TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "SeriesInstanceUID",
-    "FrameOfReferenceUID", "ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing",
-    "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames",
+    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "PatientBirthDate",
+    "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "ImageOrientationPatient",
+    "ImagePositionPatient", "PixelSpacing", "Rows", "Columns", "BitsAllocated", "SamplesPerPixel",
+    "NumberOfFrames", "RescaleSlope", "RescaleIntercept",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""How the SOP classes of screen shots and dose sheets begin, which some scanners label CT."""
+
+MAX_FRAMES = 2**14
+"""Largest Number of Frames believed."""
+
+MAX_NUMBER = 1e6
+"""Largest number of a geometry or rescaling believed: a kilometre, as mm."""
+
 
 _DICOM_SUFFIX = re.compile(r"|\.(dcm|dicom|ima|\d+)", re.IGNORECASE)
 """A file so named is expected to be DICOM: .dcm, .dicom, .ima, none, or the last part of a UID."""
@@ -32,13 +37,12 @@ _OTHER_NAMES = ("LICENSE", "README")
 """How names begin of what archives put beside the images without a suffix."""
 
 
-class NotDicomError(DataError):
-    """The file is empty, or does not begin as DICOM does."""
-
-
 @dataclass(frozen=True)
 class SliceHeader:
-    """What of one CT slice is needed to place it; a value is None where the header lacks it."""
+    """What of one CT slice is needed to place it; a value is None where the header lacks it.
+
+    ``frame`` is its index within the file, ``rescale`` its slope and intercept.
+    """
 
     path: Path
     sop_instance_uid: str
@@ -51,6 +55,8 @@ class SliceHeader:
     samples: int
     bytes_missing: int
     """Of the pixel data that Rows and Columns promise; counted in uncompressed files only."""
+    frame: int = 0
+    rescale: tuple[float, float] | None = None
 
 
 @dataclass
@@ -79,55 +85,30 @@ class PatientFiles:
     source: str
     series: dict[str, CtSeries] = field(default_factory=dict)
     structure_paths: list[Path] = field(default_factory=list)
+    seg_paths: list[Path] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
+    studies: set[str] = field(default_factory=set)
     other_objects: int = 0
     unreadable: list[str] = field(default_factory=list)
 
-
-def read_dataset(path: Path, **options) -> Dataset:
-    """Read one DICOM file, with or without the 128-byte preamble (PS3.10 section 7.1).
-
-    :param options: handed to :func:`pydicom.dcmread`.
-    :raises NotDicomError: the file is empty or something else than DICOM.
-    :raises DataError: it is damaged or ends too early.
-    """
-    with path.open("rb") as stream:
-        start = stream.read(132)
-    if not start:
-        raise NotDicomError("empty file")
-    preamble = start[128:132] == b"DICM"
-    if not preamble and start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
-        raise NotDicomError("not DICOM")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, force=not preamble, **options)
-            if not dataset.get("SOPClassUID"):
-                raise DataError("not a DICOM object, or cut off: it has no SOP Class UID")
-            if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom guessed it while reading
-                implicit, _ = dataset.original_encoding
-                guess = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-                dataset.file_meta.TransferSyntaxUID = guess
-            return dataset
-    except DataError:
-        raise
-    except Exception as error:  # a damaged file can raise anything
-        raise DataError(f"damaged DICOM ({type(error).__name__})") from error
-
-
-def read_whole(path: Path) -> tuple[Dataset, str]:
-    """Read one DICOM file to its end.
-
-    :return: the data set and the SHA-256 digest of the file.
-    :raises DataError: as :func:`read_dataset` does.
-    """
-    return read_dataset(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    def absorb(self, other: "PatientFiles") -> None:
+        """Take over the files of another group that is the same person."""
+        for uid, series in other.series.items():
+            ours = self.series.setdefault(uid, CtSeries(uid, series.frame_of_reference_uid))
+            ours.slices += series.slices
+        self.structure_paths = sorted(self.structure_paths + other.structure_paths)
+        self.seg_paths = sorted(self.seg_paths + other.seg_paths)
+        self.folders |= other.folders
+        self.studies |= other.studies
+        self.other_objects += other.other_objects
 
 
 def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
     """Read the headers of all files under a folder and group them by patient.
 
-    A patient is a Patient ID; files without one are grouped by the folder below ``root``.
+    A patient is a Patient ID; files without one are grouped by the folder below ``root``. Under one
+    ID are two persons where their studies differ and so do their birth dates, which are compared
+    and forgotten.
 
     :return: patients sorted by name, one "file: reason" line for each unreadable file, and the
         number of other files: neither named as DICOM nor DICOM, such as LICENSE or metadata.csv.
@@ -143,21 +124,51 @@ def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
             dataset = read_dataset(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
             patient_id = str(dataset.get("PatientID") or "").strip(" \0")
             folder = path.relative_to(root).parts[:-1][:1] or (root.resolve().name,)
-            key = ("id", patient_id) if patient_id else ("folder", *folder)
+            born = str(dataset.get("PatientBirthDate") or "")
+            key = ("id" if patient_id else "folder", patient_id or folder[0], born)
             source = path.parent.relative_to(root).as_posix()
-            patient = patients.setdefault(key, PatientFiles(patient_id or folder[0], source))
+            patient = patients.setdefault(key, PatientFiles(key[1], source))
+            patient.folders.add(path.parent)
             _add(patient, path, dataset)
-        except (DataError, OSError, ValueError, TypeError, AttributeError) as error:
-            if isinstance(error, NotDicomError) and not _named_as_dicom(path):
+        except NotDicomError as error:
+            if _named_as_dicom(path):
+                unreadable.append((path, f"{path.relative_to(root)}: {error}"))
+            else:
                 others += 1
-                continue
-            unreadable.append((path, f"{path.relative_to(root)}: {error}"))
-    for patient in patients.values():
+        except Exception as error:  # whatever a damaged header raises
+            unreadable.append((path, f"{path.relative_to(root)}: {_reason(error)}"))
+    ordered = _persons(patients)
+    for patient in ordered:
         for series in list(patient.series.values())[:1]:
             patient.source = series.slices[0].path.parent.relative_to(root).as_posix()
         patient.unreadable = [line for path, line in unreadable if path.parent in patient.folders]
-    ordered = [patients[key] for key in sorted(patients, key=lambda key: (key[1], key[0]))]
     return ordered, [line for _, line in unreadable], others
+
+
+def _reason(error: Exception) -> str:
+    ours = isinstance(error, (DataError, OSError))
+    return str(error) if ours else f"damaged header ({type(error).__name__})"
+
+
+def _persons(groups: dict[tuple[str, str, str], PatientFiles]) -> list[PatientFiles]:
+    """Merge the groups (kind, name, birth date) of one name that are the same person.
+
+    Without a birth date a group belongs to the first that has one; with another one it is another
+    person, unless they share a study.
+
+    :return: sorted by name.
+    """
+    persons: dict[tuple[str, str], list[PatientFiles]] = {}
+    for (kind, name, born), group in sorted(
+        groups.items(), key=lambda item: (item[0][1], item[0][0], not item[0][2], item[0][2])
+    ):
+        known = persons.setdefault((kind, name), [])
+        same = [one for one in known if not born or one.studies & group.studies]
+        if same:
+            same[0].absorb(group)
+        else:
+            known.append(group)
+    return [one for known in persons.values() for one in known]
 
 
 def _named_as_dicom(path: Path) -> bool:
@@ -183,43 +194,91 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _add(patient: PatientFiles, path: Path, dataset: Dataset) -> None:
     """Put one file's header where it belongs."""
-    modality = dataset.get("Modality")
-    if modality == "RTSTRUCT":
-        patient.structure_paths.append(path)
-    elif modality == "CT" and "LOCALIZER" not in (dataset.get("ImageType") or ()):
+    modality, sop_class = dataset.get("Modality"), str(dataset.SOPClassUID)
+    headers = []
+    if modality == "CT" and "LOCALIZER" not in (dataset.get("ImageType") or ()):
+        if not sop_class.startswith(_SECONDARY_CAPTURE):
+            headers = _slice_headers(path, dataset)
+    if headers:
         uid = str(dataset.get("SeriesInstanceUID") or "")
-        header = _slice_header(path, dataset)
         frame_uid = str(dataset.get("FrameOfReferenceUID") or "")
-        patient.series.setdefault(uid, CtSeries(uid, frame_uid)).slices.append(header)
+        patient.series.setdefault(uid, CtSeries(uid, frame_uid)).slices += headers
+    elif modality == "RTSTRUCT":
+        patient.structure_paths.append(path)
+    elif modality == "SEG":
+        patient.seg_paths.append(path)
     else:
         patient.other_objects += 1
-    patient.folders.add(path.parent)
+    patient.studies |= {str(dataset.get("StudyInstanceUID") or "")} - {""}
 
 
-def _slice_header(path: Path, dataset: Dataset) -> SliceHeader:
+def _slice_headers(path: Path, dataset: Dataset) -> list[SliceHeader]:
+    """Return the headers of a file's slices: one, or one for each frame of a multi-frame CT.
+
+    A frame's geometry is in the functional groups (PS3.3 C.7.6.16.2), its own or the shared ones.
+
+    :raises DataError: the functional groups are not one for each frame.
+    """
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     samples, frames = (int(dataset.get(k) or 1) for k in ("SamplesPerPixel", "NumberOfFrames"))
     syntax = dataset.file_meta.TransferSyntaxUID
     plain = not syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian
     promised = rows * columns * samples * frames * int(dataset.get("BitsAllocated") or 16) // 8
-    return SliceHeader(
+    common = dict(
         path=path,
         sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
-        orientation=_numbers(dataset.get("ImageOrientationPatient"), 6),
-        origin_lps_mm=_numbers(dataset.get("ImagePositionPatient"), 3),
-        pixel_spacing_mm=_numbers(dataset.get("PixelSpacing"), 2),
         rows=rows,
         columns=columns,
-        frames=frames,
         samples=samples,
         bytes_missing=max(0, promised - path.stat().st_size) if plain else 0,
     )
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if not groups:
+        return [SliceHeader(frames=frames, **common, **_placed(dataset, dataset, dataset, dataset))]
+    if len(groups) != frames or frames > MAX_FRAMES:
+        raise DataError(
+            f"Number of Frames is {frames}, with functional groups of {len(groups)} frames; "
+            f"expected as many of both, and at most {MAX_FRAMES}"
+        )
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    headers = []
+    for index, own in enumerate(groups):
+        parts = (
+            functional_group(name, own, shared)
+            for name in (
+                "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
+                "PixelValueTransformationSequence",
+            )
+        )
+        headers.append(SliceHeader(frames=1, frame=index, **common, **_placed(*parts)))
+    return headers
 
 
-def _numbers(value, count: int) -> tuple[float, ...] | None:
-    """Return ``count`` finite floats, or None where the header has something else."""
+def functional_group(name: str, own: Dataset, shared: Dataset) -> Dataset:
+    """Return a frame's item of a functional group, its own or the shared one, or an empty one."""
+    return ((own.get(name) or shared.get(name)) or [Dataset()])[0]
+
+
+def _placed(position: Dataset, orientation: Dataset, measures: Dataset, values: Dataset) -> dict:
+    """Return what of a slice's header is a list of numbers, each from the item that has it."""
+    rescale = None
+    if values.get("RescaleSlope") is not None:
+        rescale = finite_numbers([values.RescaleSlope, values.get("RescaleIntercept") or 0.0], 2)
+        if rescale is None:
+            raise DataError("Rescale Slope or Intercept is no finite number")
+    return dict(
+        origin_lps_mm=finite_numbers(position.get("ImagePositionPatient"), 3),
+        orientation=finite_numbers(orientation.get("ImageOrientationPatient"), 6),
+        pixel_spacing_mm=finite_numbers(measures.get("PixelSpacing"), 2),
+        rescale=rescale,
+    )
+
+
+def finite_numbers(value, count: int) -> tuple[float, ...] | None:
+    """Return ``count`` floats of at most ``MAX_NUMBER``, or None for anything else."""
     try:
-        numbers = tuple(float(number) for number in value)
+        found = tuple(float(number) for number in value)
     except (TypeError, ValueError):
         return None
-    return numbers if len(numbers) == count and np.isfinite(numbers).all() else None
+    sound = len(found) == count and all(abs(number) <= MAX_NUMBER for number in found)
+    return found if sound else None  # NaN is not below either

@@ -241,16 +241,16 @@ def test_what_archives_put_beside_the_images_is_counted_only(dicom, tmp_path):
 
 
 def test_an_unforeseen_fault_stops_one_patient_only(dicom, tmp_path, monkeypatch):
-    from data_prep import structures
+    from data_prep import contours
 
-    build = structures.build_mask
+    build = contours.build_mask
 
     def fail(volume, one, roi):
         if "P1" in str(one.path):
             raise ZeroDivisionError("boom")
         return build(volume, one, roi)
 
-    monkeypatch.setattr(structures, "build_mask", fail)
+    monkeypatch.setattr(contours, "build_mask", fail)
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
     reasons = {one["id"]: one["reason"] for one in manifest["patients"]}
     assert reasons["P1"] == "Unexpected ZeroDivisionError: boom"

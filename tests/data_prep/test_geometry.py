@@ -110,10 +110,6 @@ def test_uneven_steps_are_named(positions, gaps):
     assert geometry.uneven_steps(np.array(positions, float)) == gaps
 
 
-def test_slow_drift_off_the_grid_is_uneven():
-    steps = np.r_[np.full(20, 2.9), np.full(20, 3.1)]
-    assert geometry.uneven_steps(np.r_[0, np.cumsum(steps)]) == [(0, pytest.approx(120))]
-
 
 @pytest.mark.parametrize(
     ("orientation", "expected"),
