@@ -140,7 +140,8 @@ def _blank(one: CheckJob) -> dict:
         "source": one.patient.source,
         "verdict": "ok",
         "series_found": series,
-        "structure_files_found": len(one.patient.structure_paths),
+        "rtstruct_files_found": len(one.patient.structure_paths),
+        "seg_files_found": len(one.patient.seg_paths),
         "findings": job.unreadable_warning(one.patient.unreadable),
     }
 
@@ -151,14 +152,13 @@ def _refusal(reason: str) -> dict:
 
 def _measure_ct(data: PatientData, profile: fingerprint.Profile) -> dict:
     volume = data.volume
-    positions_mm = volume.slice_positions_mm
     return {
         "series_uid": volume.series_uid,
         "spacing_mm": [round(mm, 4) for mm in profile.spacing_mm],
         "shape": list(profile.shape),
-        "slices_found": len(positions_mm),
-        "slices_expected": volume.array.shape[2],
-        "gaps_mm": [[round(a, 2), round(b, 2)] for a, b in geometry.uneven_steps(positions_mm)],
+        "slices_found": len(volume.slice_positions_mm),
+        "slices_expected": volume.layout.size,
+        "gaps_mm": [[round(a, 2), round(b, 2)] for a, b in volume.gaps],
         "hu_range": [int(volume.array.min()), int(volume.array.max())],
     }
 

@@ -163,8 +163,8 @@ def _digests(patient: PatientFiles, known: dict[Path, str]) -> list[str]:
 
     :param known: digests of files that have been read already.
     """
-    paths = [header.path for one in patient.series.values() for header in one.slices]
-    paths += patient.structure_paths
+    paths = {header.path for one in patient.series.values() for header in one.slices}
+    paths.update(patient.structure_paths, patient.seg_paths)
     return sorted(known.get(path) or _digest(path) for path in paths)
 
 
@@ -224,7 +224,8 @@ def _write_patient(volume: Volume, label: np.ndarray | None, job: Job, record: d
         coarse = resample.spaced_grid(shape, native, job.parameters.spacing_mm)
     record["ct"] = {
         "series_uid": volume.series_uid,
-        "slices": shape[2],
+        "slices": len(volume.slice_positions_mm),
+        "interpolated_slices": np.flatnonzero(volume.interpolated).tolist(),
         "spacing_mm": geometry.spacing_mm(native).round(6).tolist(),
         "first_slice_mm": float(volume.slice_positions_mm[0]),
         "last_slice_mm": float(volume.slice_positions_mm[-1]),
