@@ -187,7 +187,8 @@ def codestream_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _fault(path: Path, error: Exception) -> DataError:
+    found = " ".join(str(error).split())
     return DataError(
-        f"{path}: the pixels cannot be read ({error}). Fetch the file again; if it is compressed, "
+        f"{path}: the pixels cannot be read ({found}). Fetch the file again; if it is compressed, "
         "check that python-gdcm is installed."
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import os
 import warnings
 import zlib
@@ -26,6 +27,8 @@ MAX_INFLATED_BYTES = 2**28
 """Largest size to which a deflated file may grow; it is held twice while it is parsed."""
 
 _LARGE_READ = 2**16
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs what is said in a DataError here
 
 
 class NotDicomError(DataError):

@@ -15,6 +15,9 @@ MIN_PIXEL_MM = 0.01
 MIN_SLICE_STEP_MM = 0.01
 """Slices nearer than this lie at one position: less than any scanner can step."""
 
+MAX_SLICE_STEP_MM = 25.0
+"""Largest slice step believed; the coarsest CT of a chest has 10."""
+
 _TAGS = {
     "rows": "Rows",
     "columns": "Columns",
@@ -147,6 +150,11 @@ def lay_out(label: str, positions_mm: np.ndarray) -> tuple[SliceLayout, list[str
     gaps = geometry.uneven_steps(positions_mm)
     found = ", ".join(f"{low:.2f} to {high:.2f} mm" for low, high in gaps[:10])
     found += f" and {len(gaps) - 10} more" if len(gaps) > 10 else ""
+    if layout is not None and layout.step_mm > MAX_SLICE_STEP_MM:
+        raise DataError(
+            f"{label}: step is {layout.step_mm:g} mm, expected at most {MAX_SLICE_STEP_MM:g}. "
+            "Fetch the whole series."
+        )
     if layout is None:
         step_mm = float(np.median(np.diff(positions_mm)))
         raise DataError(

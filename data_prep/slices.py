@@ -132,10 +132,11 @@ def between(
         slice(max(0, found[0] - 1), found[-1] + 2)
         for found in (np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0)))
     )
-    signed = [
-        distance_transform_edt(one, spacing_mm) - distance_transform_edt(~one, spacing_mm)
-        for one in (np.pad(low[box], 1), np.pad(high[box], 1))
-    ]
+    signed = []
+    for one in (np.pad(low[box], 1), np.pad(high[box], 1)):
+        inside, outside = (distance_transform_edt(part, spacing_mm) for part in (one, ~one))
+        half_mm = min(spacing_mm) / 2  # the border runs between the centres that are measured to
+        signed.append(np.where(one, inside - half_mm, half_mm - outside))
     mixed = (1 - share) * signed[0] + share * signed[1]
     result[box] = mixed[1:-1, 1:-1] > 0
     return result
