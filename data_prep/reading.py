@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -27,6 +28,7 @@ MAX_INFLATED_BYTES = 2**28
 """Largest size to which a deflated file may grow; it is held twice while it is parsed."""
 
 _LARGE_READ = 2**16
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs what is said in a DataError here
 
@@ -90,7 +92,22 @@ def read_whole(path: Path, **options) -> tuple[Dataset, str]:
     if size > MAX_FILE_BYTES:
         raise _too_large(size)
     content = path.read_bytes()
-    return _parse(io.BytesIO(content), size, **options), hashlib.sha256(content).hexdigest()
+    dataset = _parse(io.BytesIO(content), size, **options)
+    if _cut_off(dataset):
+        raise DataError("damaged DICOM (it ends within a value)")
+    return dataset, hashlib.sha256(content).hexdigest()
+
+
+def _cut_off(dataset: Dataset) -> bool:
+    """Tell whether a value is shorter than its length field says, which pydicom lets pass."""
+    for tag in dataset.keys():
+        element = dataset.get_item(tag)
+        if isinstance(element, RawDataElement):  # a sequence too, unless of undefined length
+            if element.length != _UNDEFINED_LENGTH and element.length != len(element.value or b""):
+                return True
+        elif element.VR == "SQ" and any(_cut_off(item) for item in element.value):
+            return True
+    return False
 
 
 def _parse(stream, size: int, **options) -> Dataset:

@@ -33,24 +33,33 @@ class Patient:
     """One CT of ``slices`` slices and any number of structure sets, on disk."""
 
     def __init__(
-        self, folder, patient_id, orientation=(1, 0, 0, 0, 1, 0), slices=6, origin=(-10, -20, 30)
+        self,
+        folder,
+        patient_id,
+        orientation=(1, 0, 0, 0, 1, 0),
+        slices=6,
+        origin=(-10, -20, 30),
+        shape=(SIZE, SIZE + 4),
+        spacing_mm=SPACING_MM,
+        step_mm=STEP_MM,
     ):
+        self.spacing_mm, self.step_mm = spacing_mm, step_mm
         self.folder, self.patient_id = folder, patient_id
         self.orientation = np.array(orientation, float)
         self.normal = np.cross(self.orientation[:3], self.orientation[3:])
         self.origin = np.array(origin, float)
         self.series_uid, self.frame_uid, self.study_uid = (generate_uid() for _ in range(3))
         rng = np.random.default_rng(1)
-        self.hu = rng.integers(-900, 900, (slices, SIZE, SIZE + 4))  # (slice, row, column)
+        self.hu = rng.integers(-900, 900, (slices, *shape))  # (slice, row, column)
         folder.mkdir(parents=True, exist_ok=True)
         self.slices = [self._slice(k) for k in range(slices)]
 
     def affine_lps(self):
         """Map (column, row, slice) to LPS mm, from the numbers chosen above alone."""
         affine = np.eye(4)
-        affine[:3, 0] = self.orientation[:3] * SPACING_MM[1]
-        affine[:3, 1] = self.orientation[3:] * SPACING_MM[0]
-        affine[:3, 2] = self.normal * STEP_MM
+        affine[:3, 0] = self.orientation[:3] * self.spacing_mm[1]
+        affine[:3, 1] = self.orientation[3:] * self.spacing_mm[0]
+        affine[:3, 2] = self.normal * self.step_mm
         affine[:3, 3] = self.origin
         return affine
 
@@ -60,9 +69,9 @@ class Patient:
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
         dataset.ImageOrientationPatient = [float(v) for v in self.orientation]
         dataset.ImagePositionPatient = [
-            float(v) for v in self.origin + k * STEP_MM * self.normal
+            float(v) for v in self.origin + k * self.step_mm * self.normal
         ]
-        dataset.PixelSpacing = list(SPACING_MM)
+        dataset.PixelSpacing = list(self.spacing_mm)
         dataset.Rows, dataset.Columns = self.hu.shape[1:]
         dataset.BitsAllocated = dataset.BitsStored = 16
         dataset.HighBit, dataset.PixelRepresentation = 15, 0
@@ -104,7 +113,7 @@ class Patient:
         dataset.NumberOfFrames = len(order)
         dataset.SharedFunctionalGroupsSequence = [_item(
             PlaneOrientationSequence=[_item(ImageOrientationPatient=first.ImageOrientationPatient)],
-            PixelMeasuresSequence=[_item(PixelSpacing=list(SPACING_MM))],
+            PixelMeasuresSequence=[_item(PixelSpacing=list(self.spacing_mm))],
             PixelValueTransformationSequence=[_item(RescaleSlope=1, RescaleIntercept=-1024)],
         )]
         stored, dataset.PerFrameFunctionalGroupsSequence = [], []
@@ -210,7 +219,7 @@ class Patient:
             PlaneOrientationSequence=[
                 _item(ImageOrientationPatient=[float(v) for v in self.orientation])
             ],
-            PixelMeasuresSequence=[_item(PixelSpacing=list(SPACING_MM))],
+            PixelMeasuresSequence=[_item(PixelSpacing=list(self.spacing_mm))],
         )]
         dataset.PerFrameFunctionalGroupsSequence = [
             _item(
