@@ -176,7 +176,7 @@ def choose(
         filled = [candidate for candidate in matches if not candidate.empty]
         if filled and len(filled) < len(matches):
             empty = ", ".join(candidate.name for candidate in matches if candidate.empty)
-            warnings.append(f"ROIs without contours were passed over: {empty}.")
+            warnings.append(f"ROIs without closed contours were passed over: {empty}.")
         matches = filled or matches
         if len(matches) > 1 and one.policy == "one":
             several = ", ".join(f"{c.name} ({c.path.name})" for c in matches)

@@ -58,7 +58,7 @@ def _structure_set(path: Path, dataset: Dataset, digest: str) -> StructureSet:
     filled = {
         item.get("ReferencedROINumber")
         for item in dataset.get("ROIContourSequence") or ()
-        if item.get("ContourSequence")
+        if _has_region(item)
     }
     items = [
         item
@@ -88,6 +88,15 @@ def _structure_set(path: Path, dataset: Dataset, digest: str) -> StructureSet:
         path, candidates, frames, frozenset(series_uids - {""}), frozenset(sop_uids),
         (dataset, digest),
     )
+
+
+def _has_region(item: Dataset) -> bool:
+    """Tell whether an ROI has a closed contour, without parsing all its contours."""
+    element = item.get_item("ContourSequence")
+    value = element.value if element is not None else None
+    if isinstance(value, bytes):
+        return b"CLOSED" in value  # of no other geometric type's name
+    return any("CLOSED" in str(contour.get("ContourGeometricType")) for contour in value or ())
 
 
 def _image_uids(item: Dataset) -> tuple[str, ...]:

@@ -50,6 +50,19 @@ def test_compressed(patient, name):
     assert np.abs(volume.array.astype(int) - made.hu.transpose(2, 1, 0)).max() <= tolerance_hu
 
 
+def test_jpeg_of_eight_bits(patient):
+    made = patient()
+    for k, one in enumerate(made.slices):
+        ramp = np.add.outer(np.arange(24), np.arange(28)) * 4 + k
+        made.hu[k] = ramp - 1024
+        one.BitsAllocated = one.BitsStored = 8
+        one.HighBit, one.PixelData = 7, ramp.astype(np.uint8).tobytes()
+    made.write()
+    for path in made.folder.iterdir():
+        compress(path, gdcm.TransferSyntax.JPEGBaselineProcess1)
+    assert np.abs(read(made).array - made.hu.transpose(2, 1, 0)).max() <= 6
+
+
 def test_what_no_decoder_reads_is_refused(patient):
     made = patient().write()
     for path in made.folder.iterdir():

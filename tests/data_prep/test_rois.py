@@ -51,7 +51,7 @@ def test_an_roi_without_contours_gives_way_to_one_that_has():
     candidates = found("GTV-1", empty=True) + found("gtv1")
     chosen, warnings = choose(rois.DEFAULT_RULE, candidates)
     assert chosen[1][0].name == "gtv1"
-    assert warnings == ["ROIs without contours were passed over: GTV-1."]
+    assert warnings == ["ROIs without closed contours were passed over: GTV-1."]
     assert names(rois.DEFAULT_RULE, candidates[:1]) == {1: ["GTV-1"]}
 
 

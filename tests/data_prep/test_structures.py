@@ -53,6 +53,20 @@ def test_a_copy_of_a_structure_set_is_no_second_match(patient):
         read_mask(made.folder)
 
 
+@pytest.mark.parametrize("undefined_length", [False, True])
+def test_points_of_the_same_name_give_way_to_a_region(patient, undefined_length):
+    made = patient().write()
+    rois = {"GTV-1": [(2, [(5, 5)])], "gtv 1": [(2, square(3.5, 12.5))], "gtv1": None}
+    dataset = made.structure_set(rois)
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourGeometricType = "POINT"
+    for item in dataset.ROIContourSequence[:2]:
+        item["ContourSequence"].is_undefined_length = undefined_length
+    dataset.save_as(made.folder / "rs.dcm", enforce_file_format=True)
+    _, mask, warnings = read_mask(made.folder)
+    assert mask.sum() == 81
+    assert warnings == ["ROIs without closed contours were passed over: GTV-1, gtv1."]
+
+
 def test_an_unreadable_structure_set_is_a_warning_beside_a_good_one(patient):
     made = patient().write()
     made.structures({"GTV-1": [(2, square(3.5, 12.5))]})
