@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -29,6 +30,7 @@ MAX_INFLATED_BYTES = 2**28
 
 _LARGE_READ = 2**16
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_BULK_GROUPS = (0x3006, 0x7FE0)  # ROIs and contours; pixels
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs what is said in a DataError here
 
@@ -71,22 +73,24 @@ def damage_named(what: str) -> Iterator[None]:
         raise DataError(f"{what}: damaged ({found}). Fetch the file again.") from error
 
 
-def read_dataset(path: Path, **options) -> Dataset:
-    """Read one DICOM file, with or without the 128-byte preamble (PS3.10 section 7.1).
+def read_header(path: Path, **options) -> Dataset:
+    """Read the header of one DICOM file, with or without the preamble (PS3.10 section 7.1).
 
-    :param options: handed to :func:`pydicom.dcmread`.
+    It ends before the pixels of an image and the contours of a structure set.
+
+    :param options: handed to :func:`pydicom.filereader.read_partial`.
     :raises NotDicomError: the file is empty or something else than DICOM.
     :raises DataError: it is damaged, ends too early, or is larger than ``MAX_FILE_BYTES``.
     """
     with _Bounded(io.FileIO(path)) as stream:
-        return _parse(stream, path.stat().st_size, **options)
+        return _parse(stream, path.stat().st_size, stop_when=_beyond_header, **options)
 
 
 def read_whole(path: Path, **options) -> tuple[Dataset, str]:
     """Read one DICOM file to its end.
 
     :return: the data set and the SHA-256 digest of the file.
-    :raises DataError: as :func:`read_dataset` does.
+    :raises DataError: as :func:`read_header` does.
     """
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
@@ -111,7 +115,7 @@ def _cut_off(dataset: Dataset) -> bool:
 
 
 def _parse(stream, size: int, **options) -> Dataset:
-    """Parse a stream of ``size`` bytes; see :func:`read_dataset`."""
+    """Parse a stream of ``size`` bytes; see :func:`read_header`."""
     start = stream.read(1024)
     if not start:
         raise NotDicomError("empty file")
@@ -126,7 +130,9 @@ def _parse(stream, size: int, **options) -> Dataset:
             if DeflatedExplicitVRLittleEndian.encode() in start:
                 _check_inflated_size(stream, start)
             stream.seek(0)
-            dataset = pydicom.dcmread(stream, force=not preamble, **options)
+            if "specific_tags" in options:
+                options["specific_tags"] = [Tag(name) for name in options["specific_tags"]]
+            dataset = read_partial(stream, force=not preamble, **options)
             if not dataset.get("SOPClassUID"):
                 raise DataError("not a DICOM object, or cut off: it has no SOP Class UID")
             if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom guessed it while reading
@@ -138,6 +144,10 @@ def _parse(stream, size: int, **options) -> Dataset:
         raise
     except Exception as error:  # a damaged file can raise anything
         raise DataError(f"damaged DICOM ({type(error).__name__})") from error
+
+
+def _beyond_header(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag.group in _BULK_GROUPS
 
 
 def _check_inflated_size(stream, start: bytes) -> None:

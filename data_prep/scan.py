@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from data_prep import DataError
-from data_prep.reading import NotDicomError, read_dataset
+from data_prep.reading import NotDicomError, read_header
 
 _HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "PatientBirthDate",
@@ -121,7 +121,7 @@ def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
     others = 0
     for path in _files(root):
         try:
-            dataset = read_dataset(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
+            dataset = read_header(path, specific_tags=_HEADER_TAGS)
             patient_id = str(dataset.get("PatientID") or "").strip(" \0")
             folder = path.relative_to(root).parts[:-1][:1] or (root.resolve().name,)
             born = str(dataset.get("PatientBirthDate") or "")

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from data_prep import DataError, geometry
 from data_prep.contours import group_by_plane, planes_of
-from data_prep.reading import damage_named, read_dataset, read_whole
+from data_prep.reading import damage_named, read_header, read_whole
 from data_prep.rois import Candidate
 from data_prep.scan import MAX_FRAMES, finite_numbers, functional_group
 from data_prep.series import Volume
@@ -55,7 +55,7 @@ def list_segments(path: Path) -> Segmentation:
     :raises DataError: the file is damaged.
     """
     with damage_named(f"DICOM SEG {path}"):
-        dataset = read_dataset(path, stop_before_pixels=True, specific_tags=_LISTING_TAGS)
+        dataset = read_header(path, specific_tags=_LISTING_TAGS)
         series_uids, sop_uids = set(), set()
         for series in dataset.get("ReferencedSeriesSequence") or ():
             series_uids.add(str(series.get("SeriesInstanceUID") or ""))

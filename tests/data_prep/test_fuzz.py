@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import RLELossless
 
 from data_prep import DataError, rois
 from data_prep.patient import ReadOptions, read_patient
@@ -84,9 +85,18 @@ def fuzz(patient, kind, mutants, seed):
     made.structures({"GTV-1": [(1, square(3.5, 9.5)), (2, square(3.5, 9.5))], "Heart": None})
     made.segmentation({"GTV-1": {1: np.eye(24, 28), 2: np.eye(24, 28)}}, name="seg")
     (made.folder / "rs.dcm").rename(made.folder / "rtstruct")
-    target = made.folder / {"CT": "002", "RTSTRUCT": "rtstruct", "SEG": "seg"}[kind]
+    target = made.folder / {"RTSTRUCT": "rtstruct", "SEG": "seg"}.get(kind, "002")
     if kind == "SEG":
         (made.folder / "rtstruct").unlink()
+    elif kind == "compressed CT":
+        dataset = pydicom.dcmread(target)
+        dataset.compress(RLELossless)
+        dataset.save_as(target)
+    elif kind == "multi-frame CT":
+        for one in made.folder.glob("00?"):
+            one.unlink()
+        made.write_multiframe()
+        target = made.folder / "multi"
     content, rng = target.read_bytes(), np.random.default_rng([seed, *kind.encode()])
     outcomes = {"read": 0, "refused": 0, "left out": 0}
     number = 0
@@ -117,9 +127,9 @@ def fuzz(patient, kind, mutants, seed):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["CT", "RTSTRUCT", "SEG"])
+@pytest.mark.parametrize("kind", ["CT", "compressed CT", "multi-frame CT", "RTSTRUCT", "SEG"])
 @pytest.mark.parametrize(
-    ("mutants", "seed"), [(100, 0), pytest.param(1000, 1, marks=pytest.mark.slow)]
+    ("mutants", "seed"), [(50, 0), pytest.param(500, 1, marks=pytest.mark.slow)]
 )
 def test_no_exception_but_the_packages_own(patient, kind, mutants, seed):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
