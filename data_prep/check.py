@@ -75,18 +75,19 @@ def check_cohort(
     """
     parameters.check()
     engine.check()
-    patients, unreadable, others = find_patients(dicom_dir)
-    files.make_folder(out_dir)
-    ids = safe_ids(one.name for one in patients)
-    jobs = [CheckJob(*pair, parameters) for pair in zip(ids, patients, strict=True)]
     results: dict[int, Checked] = {}
-    with Progress("Checking", len(jobs), "patients") as bar:
-        bar.update(0)
-        for number, result in engine.run(check_patient, jobs):
-            if isinstance(result, Failure):
-                result = Checked(_blank(jobs[number]) | _refusal(result.reason))
-            results[number] = result
-            bar.update(len(results))
+    with engine.session() as run:
+        patients, unreadable, others = find_patients(dicom_dir, run)
+        files.make_folder(out_dir)
+        ids = safe_ids(one.name for one in patients)
+        jobs = [CheckJob(*pair, parameters) for pair in zip(ids, patients, strict=True)]
+        with Progress("Checking", len(jobs), "patients") as bar:
+            bar.update(0)
+            for number, result in run(check_patient, jobs):
+                if isinstance(result, Failure):
+                    result = Checked(_blank(jobs[number]) | _refusal(result.reason))
+                results[number] = result
+                bar.update(len(results))
     checked = [results[number] for number in range(len(jobs))]
     _note_copies(checked)
     entries = [one.entry for one in checked]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep import DataError, files, job
-from data_prep.engine import Engine, Failure
+from data_prep.engine import Engine, Failure, Run
 from data_prep.job import Job, Parameters
 from data_prep.layout import earlier_manifest, remove_gone, safe_ids
 from data_prep.progress import Progress
@@ -46,16 +46,17 @@ def prepare_cohort(
     engine.check()
     if out_dir.resolve().is_relative_to(dicom_dir.resolve()):
         raise DataError(f"--out {out_dir} lies within --dicom {dicom_dir}. Choose one beside it.")
-    patients, unreadable, others = find_patients(dicom_dir)
-    files.make_folder(out_dir)
-    files.remove_drafts(out_dir)
-    earlier = earlier_manifest(out_dir)
-    ids = safe_ids(one.name for one in patients)
-    jobs = [
-        Job(one, patient, out_dir.resolve(), parameters)
-        for one, patient in zip(ids, patients, strict=True)
-    ]
-    records = _run_all(jobs, engine)
+    with engine.session() as run:
+        patients, unreadable, others = find_patients(dicom_dir, run)
+        files.make_folder(out_dir)
+        files.remove_drafts(out_dir)
+        earlier = earlier_manifest(out_dir)
+        ids = safe_ids(one.name for one in patients)
+        jobs = [
+            Job(one, patient, out_dir.resolve(), parameters)
+            for one, patient in zip(ids, patients, strict=True)
+        ]
+        records = _run_all(jobs, run)
     usable = [record for record in records if record["status"] == "ok"]
     labelled = {record["id"]: record["volume_ml"] for record in usable if record["roi"]}
     known = dealt_before(earlier, parameters.split, parameters.seed)
@@ -78,12 +79,12 @@ def prepare_cohort(
     return manifest
 
 
-def find_patients(dicom_dir: Path) -> tuple[list[PatientFiles], list[str], int]:
+def find_patients(dicom_dir: Path, run: Run) -> tuple[list[PatientFiles], list[str], int]:
     """Scan a folder as :func:`data_prep.scan.scan` does.
 
     :raises DataError: there is no DICOM file in it.
     """
-    patients, unreadable, others = scan(dicom_dir)
+    patients, unreadable, others = scan(dicom_dir, run)
     if not patients:
         raise DataError(
             f"No DICOM file under {dicom_dir}: {others} files of other kinds, and "
@@ -93,12 +94,12 @@ def find_patients(dicom_dir: Path) -> tuple[list[PatientFiles], list[str], int]:
     return patients, unreadable, others
 
 
-def _run_all(jobs: list[Job], engine: Engine) -> list[dict]:
+def _run_all(jobs: list[Job], run: Run) -> list[dict]:
     """Return the jobs' records in the order of the jobs, behind a progress bar."""
     records: dict[int, dict] = {}
     with Progress("Preparing", len(jobs), "patients") as bar:
         bar.update(0)
-        for number, result in engine.run(job.run, jobs):
+        for number, result in run(job.run, jobs):
             lost = isinstance(result, Failure)
             records[number] = job.refused(jobs[number], result.reason) if lost else result
             bar.update(len(records))

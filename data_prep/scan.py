@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from data_prep import DataError
+from data_prep.engine import Failure, Run, here
 from data_prep.reading import NotDicomError, read_header
 
 _HEADER_TAGS = [
@@ -22,6 +23,9 @@ _HEADER_TAGS = [
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """How the SOP classes of screen shots and dose sheets begin, which some scanners label CT."""
+
+PART_FILES = 100
+"""How many files' headers one job reads: about a patient's."""
 
 MAX_FRAMES = 2**14
 """Largest Number of Frames believed."""
@@ -103,23 +107,58 @@ class PatientFiles:
         self.other_objects += other.other_objects
 
 
-def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
+@dataclass
+class _Part:
+    """What some of the files are: groups by (kind, name, birth date), and what cannot be read."""
+
+    groups: dict[tuple[str, str, str], PatientFiles] = field(default_factory=dict)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    others: int = 0
+
+
+def scan(root: Path, run: Run = here) -> tuple[list[PatientFiles], list[str], int]:
     """Read the headers of all files under a folder and group them by patient.
 
     A patient is a Patient ID; files without one are grouped by the folder below ``root``. Under one
     ID are two persons where their studies differ and so do their birth dates, which are compared
     and forgotten.
 
+    :param run: as of :meth:`data_prep.engine.Engine.session`; the result does not depend on it.
     :return: patients sorted by name, one "file: reason" line for each unreadable file, and the
         number of other files: neither named as DICOM nor DICOM, such as LICENSE or metadata.csv.
     :raises DataError: the folder is absent.
     """
     if not root.is_dir():
         raise DataError(f"No folder {root}. Give the folder that holds the patients' DICOM files.")
-    patients: dict[tuple, PatientFiles] = {}
+    paths = list(_files(root))
+    jobs = [(root, paths[k : k + PART_FILES]) for k in range(0, len(paths), PART_FILES)]
+    parts = dict(run(_scan_part, jobs))
+    groups: dict[tuple[str, str, str], PatientFiles] = {}
     unreadable: list[tuple[Path, str]] = []
-    others = 0
-    for path in _files(root):
+    for number, (_, mine) in enumerate(jobs):
+        part = parts[number]
+        if isinstance(part, Failure):
+            part = _Part(unreadable=[(p, f"{p.relative_to(root)}: {part.reason}") for p in mine])
+        for key, group in part.groups.items():
+            groups.setdefault(key, PatientFiles(group.name, group.source)).absorb(group)
+        unreadable += part.unreadable
+    ordered = _persons(groups)
+    for patient in ordered:
+        for series in list(patient.series.values())[:1]:
+            patient.source = series.slices[0].path.parent.relative_to(root).as_posix()
+        patient.unreadable = [line for path, line in unreadable if path.parent in patient.folders]
+    others = sum(part.others for part in parts.values() if isinstance(part, _Part))
+    return ordered, [line for _, line in unreadable], others
+
+
+def _scan_part(job: tuple[Path, list[Path]]) -> _Part:
+    """Read the headers of some of the files under a folder.
+
+    :param job: the folder and the files.
+    """
+    root, paths = job
+    part = _Part()
+    for path in paths:
         try:
             dataset = read_header(path, specific_tags=_HEADER_TAGS)
             patient_id = str(dataset.get("PatientID") or "").strip(" \0")
@@ -127,22 +166,17 @@ def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
             born = str(dataset.get("PatientBirthDate") or "")
             key = ("id" if patient_id else "folder", patient_id or folder[0], born)
             source = path.parent.relative_to(root).as_posix()
-            patient = patients.setdefault(key, PatientFiles(key[1], source))
+            patient = part.groups.setdefault(key, PatientFiles(key[1], source))
             patient.folders.add(path.parent)
             _add(patient, path, dataset)
         except NotDicomError as error:
             if _named_as_dicom(path):
-                unreadable.append((path, f"{path.relative_to(root)}: {error}"))
+                part.unreadable.append((path, f"{path.relative_to(root)}: {error}"))
             else:
-                others += 1
+                part.others += 1
         except Exception as error:  # whatever a damaged header raises
-            unreadable.append((path, f"{path.relative_to(root)}: {_reason(error)}"))
-    ordered = _persons(patients)
-    for patient in ordered:
-        for series in list(patient.series.values())[:1]:
-            patient.source = series.slices[0].path.parent.relative_to(root).as_posix()
-        patient.unreadable = [line for path, line in unreadable if path.parent in patient.folders]
-    return ordered, [line for _, line in unreadable], others
+            part.unreadable.append((path, f"{path.relative_to(root)}: {_reason(error)}"))
+    return part
 
 
 def _reason(error: Exception) -> str:

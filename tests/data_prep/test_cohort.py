@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from data_prep import DataError, job, scan
 from data_prep.cohort import Parameters, prepare_cohort, report
-from data_prep.engine import Engine, Failure
+from data_prep.engine import Engine, Failure, here
 
 from .conftest import square
 
@@ -156,8 +157,9 @@ def test_after_a_kill_a_second_run_does_the_rest(patient, tmp_path, root):
     assert {path: path.stat().st_mtime_ns for path in done} == done  # not done twice
 
 
-def test_dask_workers_write_the_same_bytes(dicom, tmp_path):
+def test_dask_workers_write_the_same_bytes(dicom, tmp_path, monkeypatch):
     out = tmp_path / "out"
+    monkeypatch.setattr(scan, "PART_FILES", 5)  # less than a patient has
     prepare_cohort(dicom, out, Parameters())
     alone = without_times(out)
     shutil.rmtree(out)
@@ -187,17 +189,18 @@ def test_whoever_changed_is_prepared_again_and_nobody_else(dicom, tmp_path, monk
     assert tree(out)["labels/P1.nii.gz"] == expected["labels/P1.nii.gz"]
 
 
-def test_a_patient_whose_worker_died_is_refused_and_tried_again(dicom, tmp_path, monkeypatch):
-    run = Engine.run
+def test_a_patient_whose_worker_died_is_refused_and_tried_again(dicom, tmp_path):
+    class Unlucky(Engine):
+        @contextmanager
+        def session(self):
+            def lose_one(function, jobs):
+                for number, result in here(function, jobs):
+                    lost = getattr(jobs[number], "patient_id", "") == "P1"
+                    yield number, Failure("The worker process died") if lost else result
 
-    def lose_one(engine, function, jobs):
-        for number, result in run(engine, function, jobs):
-            lost = jobs[number].patient_id == "P1"
-            yield number, Failure("The worker process died") if lost else result
+            yield lose_one
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Engine, "run", lose_one)
-        records = prepare_cohort(dicom, tmp_path / "out", Parameters())["patients"]
+    records = prepare_cohort(dicom, tmp_path / "out", Parameters(), Unlucky())["patients"]
     [lost] = [one for one in records if one["id"] == "P1"]
     assert (lost["status"], lost["reason"]) == ("refused", "The worker process died")
     records = prepare_cohort(dicom, tmp_path / "out", Parameters())["patients"]

@@ -9,6 +9,11 @@ from data_prep import DataError, engine
 from data_prep.engine import Engine, Failure
 
 
+def run_all(engine, function, jobs):
+    with engine.session() as run:
+        return dict(run(function, jobs))
+
+
 def square(value):
     return value * value, os.getpid()
 
@@ -32,12 +37,12 @@ def threads(_):
 
 
 def test_one_worker_is_this_process_and_needs_no_dask():
-    results = list(Engine(workers=1).run(square, range(5)))
-    assert results == [(k, (k * k, os.getpid())) for k in range(5)]
+    with Engine(workers=1).session() as run:
+        assert list(run(square, range(5))) == [(k, (k * k, os.getpid())) for k in range(5)]
 
 
 def test_local_processes_give_the_same_results():
-    results = dict(Engine(workers=2).run(square, range(12)))
+    results = run_all(Engine(workers=2), square, range(12))
     assert {k: result for k, (result, _) in results.items()} == {k: k * k for k in range(12)}
     processes = {pid for _, pid in results.values()}
     assert len(processes) == 2 and os.getpid() not in processes
@@ -45,7 +50,7 @@ def test_local_processes_give_the_same_results():
 
 def test_a_lost_worker_costs_its_job_only():
     jobs = ["a", "raise", "die", "b", "eat", "c", "d"]
-    results = dict(Engine(workers=2, memory_gb=0.6).run(fragile, jobs))
+    results = run_all(Engine(workers=2, memory_gb=0.6), fragile, jobs)
     assert {jobs[k] for k, result in results.items() if result == jobs[k]} == set("abcd")
     assert results[1] == Failure("Unexpected ValueError: boom")
     for k in (2, 4):
@@ -54,7 +59,7 @@ def test_a_lost_worker_costs_its_job_only():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_have_one_thread(workers):
-    for _, counts in Engine(workers=workers).run(threads, [0, 1]):
+    for counts in run_all(Engine(workers=workers), threads, [0, 1]).values():
         assert set(counts) == {1}
 
 
@@ -65,10 +70,10 @@ def test_an_existing_cluster_gets_the_same_jobs():
         n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
         remote = Engine(workers=1, scheduler=cluster.scheduler_address)
-        results = dict(remote.run(square, range(3)))
+        results = run_all(remote, square, range(3))
         assert [results[k][0] for k in range(3)] == [0, 1, 4]
         assert {pid for _, pid in results.values()}.isdisjoint({os.getpid()})
-        assert dict(remote.run(square, [7]))[0][0] == 49  # it is left running
+        assert run_all(remote, square, [7])[0][0] == 49  # it is left running
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_wrong_values(wrong, message):
 def test_no_scheduler_is_a_clear_error(monkeypatch):
     monkeypatch.setattr(engine, "CONNECT_S", 1)
     with pytest.raises(DataError, match="No Dask scheduler answers at tcp://127.0.0.1:1"):
-        list(Engine(scheduler="tcp://127.0.0.1:1").run(square, [1]))
+        run_all(Engine(scheduler="tcp://127.0.0.1:1"), square, [1])
 
 
 def test_a_worker_is_started_for_some_jobs_only():
@@ -95,4 +100,11 @@ def test_a_worker_is_started_for_some_jobs_only():
     assert Engine().local_workers(3) == 1
     assert Engine(memory_gb=1e-3).local_workers(1000) == cores
     assert Engine(memory_gb=1e6).local_workers(1000) == 1
-    assert Engine(workers=3).local_workers(2) == 2
+    assert (Engine(workers=3).local_workers(1), Engine(workers=3).local_workers(2)) == (1, 3)
+
+
+def test_a_session_keeps_its_workers():
+    with Engine(workers=2).session() as run:
+        assert dict(run(square, [3])) == {0: (9, os.getpid())}  # one job starts nobody
+        first, second = ({pid for _, (_, pid) in run(square, range(8))} for _ in range(2))
+    assert first == second and os.getpid() not in first
