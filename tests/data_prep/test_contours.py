@@ -351,3 +351,20 @@ def test_the_good_one_beside_the_broken_is_read(real_data, tmp_path):
     _, mask, warnings = read_mask(tmp_path, "ROI-1")
     assert mask[:, :, 0].sum() == mask.sum() > 0
     assert "each contour names the slice it lies on" in warnings[0]
+
+
+def test_lung1_001_with_slices_missing_keeps_every_contour_in_its_place(real_data, tmp_path):
+    """As LUNG1-014 is: ITK would average the step and put contours on wrong slices."""
+    volume, mask, _ = read_mask(real_data / "LUNG1-001")
+    (tmp_path / "rs.dcm").symlink_to(real_data / "LUNG1-001/mask_rtstruct/1-1.dcm")
+    paths = sorted((real_data / "LUNG1-001/image").iterdir())
+    gone = np.random.default_rng(14).choice(np.arange(1, 133), 16, replace=False)
+    for k in set(range(134)) - set(gone.tolist()):
+        (tmp_path / paths[k].name).symlink_to(paths[k])
+    holed, found, warnings = read_mask(tmp_path)
+    real = ~holed.interpolated
+    assert holed.interpolated.sum() == 16
+    np.testing.assert_allclose(holed.affine_lps, volume.affine_lps, atol=1e-6)
+    assert (holed.array[:, :, real] == volume.array[:, :, real]).all()
+    assert (found == mask).all()  # contours drawn where a slice is missing are used there
+    assert any("16 slices are missing" in one for one in warnings)

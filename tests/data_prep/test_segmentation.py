@@ -1,4 +1,5 @@
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
@@ -152,3 +153,37 @@ def test_published_segmentation_equals_its_nrrd(real_data):
     assert geometry.same_grid(data.volume.affine_lps, affine, truth.shape)
     assert truth.sum() > 0
     assert (data.label == truth).all()
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL"])
+def test_what_highdicom_writes(patient, kind):
+    seg = pytest.importorskip("highdicom.seg")
+    made = patient()
+    for number, one in enumerate(made.slices, 1):
+        one.InstanceNumber, one.StudyID, one.SeriesNumber, one.SliceThickness = number, "1", 1, 2.5
+        for name in ("PatientSex", "StudyDate", "StudyTime", "ReferringPhysicianName"):
+            setattr(one, name, "")
+    made.write()
+    code = pydicom.sr.coding.Code
+    descriptions = [
+        seg.SegmentDescription(
+            segment_number=number,
+            segment_label=label,
+            segmented_property_category=code("49755003", "SCT", "Morphologically Abnormal"),
+            segmented_property_type=code("86049000", "SCT", "Neoplasm, Primary"),
+            algorithm_type="MANUAL",
+        )
+        for number, label in ((1, "GTV-2"), (2, "GTV-1"))
+    ]
+    masks = np.random.default_rng(8).random((6, *SHAPE, 2)) < 0.3
+    masks[0] = masks[5] = False  # frames without a pixel are not stored
+    written = seg.Segmentation(
+        source_images=made.slices, pixel_array=masks.astype(float), segmentation_type=kind,
+        segment_descriptions=descriptions, series_instance_uid="1.2.3", series_number=9,
+        sop_instance_uid="1.2.3.4", instance_number=1, manufacturer="A",
+        manufacturer_model_name="B", software_versions="1", device_serial_number="1",
+    )
+    written.save_as(made.folder / "seg.dcm")
+    data = read(made.folder)
+    assert (data.label.T == masks[..., 1]).all()
+    assert data.others == ("GTV-2",)
