@@ -96,9 +96,7 @@ def read_whole(path: Path, **options) -> tuple[Dataset, str]:
     if size > MAX_FILE_BYTES:
         raise _too_large(size)
     content = path.read_bytes()
-    dataset = _parse(io.BytesIO(content), size, **options)
-    if _cut_off(dataset):
-        raise DataError("damaged DICOM (it ends within a value)")
+    dataset = _parse(io.BytesIO(content), size, whole=True, **options)
     return dataset, hashlib.sha256(content).hexdigest()
 
 
@@ -114,7 +112,7 @@ def _cut_off(dataset: Dataset) -> bool:
     return False
 
 
-def _parse(stream, size: int, **options) -> Dataset:
+def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
     """Parse a stream of ``size`` bytes; see :func:`read_header`."""
     start = stream.read(1024)
     if not start:
@@ -139,6 +137,8 @@ def _parse(stream, size: int, **options) -> Dataset:
                 implicit, _ = dataset.original_encoding
                 guess = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
                 dataset.file_meta.TransferSyntaxUID = guess
+            if whole and _cut_off(dataset):
+                raise DataError("damaged DICOM (it ends within a value)")
             return dataset
     except DataError:
         raise
