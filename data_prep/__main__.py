@@ -1,4 +1,4 @@
-"""``python -m data_prep``: download, check, preprocess, restore, phantom, picture."""
+"""``python -m data_prep``: download, check, preprocess, lists, restore, phantom, picture."""
 
 import argparse
 import sys
@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--yes", action="store_true", help="do not ask before the transfer")
     one.set_defaults(run=_download)
+
+    one = commands.add_parser("lists", help="compare the ids of split.csv with the other lists")
+    one.add_argument("--data", type=Path, required=True, help="folder that preprocess wrote")
+    one.add_argument(
+        "--split-file", type=Path, metavar="CSV", help="another split (default: split.csv there)"
+    )
+    one.set_defaults(run=_lists)
 
     one = commands.add_parser("restore", help="NiftyNet's output to masks on the CTs' own grids")
     one.add_argument("--data", type=Path, required=True, help="folder that preprocess wrote")
@@ -181,6 +188,20 @@ def _console():
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 140)  # a table in a log stays a table
+
+
+def _lists(options: argparse.Namespace) -> int:
+    from data_prep import split
+
+    split_path = options.split_file or options.data / "split.csv"
+    lists = [options.data / name for name in ("ct.csv", "label.csv")]
+    lacking = split.missing_ids(split_path, lists)
+    for name, ids in lacking.items():
+        more = f" and {len(ids) - 20} more" if len(ids) > 20 else ""
+        print(f"{name} lacks {len(ids)} ids: {', '.join(ids[:20])}{more}")
+    if not lacking:
+        print(f"{split_path.name}, ct.csv and label.csv list the same patients.")
+    return 1 if lacking else 0
 
 
 def _next_step(out_dir: Path, labelled: bool) -> str:
