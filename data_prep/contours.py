@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data_prep import DataError, geometry
-from data_prep.rois import Candidate
+from data_prep.rois import Candidate, EmptyRoiError
 from data_prep.series import Volume
 from data_prep.slices import Planes, drawing_planes, spread_masks
 from data_prep.structures import Contour, StructureSet, read_contours
@@ -34,7 +34,8 @@ def build_mask(
     """Fill an ROI on the CT's own grid: pixel-centre rule, XOR of the contours of a slice.
 
     :return: bool (x, y, z) of the volume's shape, x fastest in memory, and warnings.
-    :raises DataError: wrong frame of reference, slices missing from the CT, or an empty mask.
+    :raises DataError: wrong frame of reference, or slices missing from the CT.
+    :raises EmptyRoiError: the mask would be empty.
     """
     where = f"RTSTRUCT {structures.path}, ROI {roi.name}"
     contours, warnings = read_contours(structures, roi)
@@ -46,7 +47,7 @@ def build_mask(
         k: geometry.fill_even_odd(polygons, shape) for k, polygons in placement.polygons.items()
     }
     if not any(mask.any() for mask in masks.values()):
-        raise DataError(
+        raise EmptyRoiError(
             f"{where}: {len(contours)} contours enclose no pixel centre of the CT. "
             f"{' '.join(placement.warnings)} Check that the structure set belongs to this CT."
         )

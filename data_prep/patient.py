@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import DataError, contours, rois, segmentation, structures
-from data_prep.rois import Candidate, RoiRule
+from data_prep.rois import Candidate, EmptyRoiError, RoiRule
 from data_prep.scan import PatientFiles
 from data_prep.series import Volume, choose_series, read_volume
 from niftynet_ext.evaluation import overlap
@@ -97,7 +97,7 @@ def read_patient(
         agreement, more = _compare(volume, found, candidates, rule, first.source, label)
         notes += more
     upright, label = _upright(volume, label)
-    used = [one for members in chosen.values() for one in members]
+    drawn = {(part.path, part.name) for part in parts}
     digests = {
         one.path: one.content[1] for one in found.values() if "content" in vars(one)
     } | {path: digest for path, digest in volume.digests}
@@ -105,7 +105,7 @@ def read_patient(
         volume=upright,
         label=label,
         chosen=parts,
-        others=tuple(one.name for one in candidates if one not in used),
+        others=tuple(one.name for one in candidates if (one.path, one.name) not in drawn),
         warnings=(*warnings, *notes, *upright.warnings),
         inputs=digests,
         dice_rtstruct_seg=agreement,
@@ -136,16 +136,22 @@ def _read_structures(files: PatientFiles) -> tuple[dict[Path, Source], list[str]
 def _label(
     volume: Volume, found: dict[Path, Source], chosen: dict[int, list[Candidate]]
 ) -> tuple[np.ndarray, tuple[Chosen, ...], list[str]]:
-    """Draw the chosen ROIs in their order.
+    """Draw the chosen ROIs in their order; one that encloses nothing is a warning beside others.
 
     :return: uint8 (x, y, z), what was drawn, and warnings.
+    :raises DataError: an ROI cannot be used, or all together enclose nothing.
     """
     label = np.zeros(volume.array.shape[::-1], np.uint8).T  # x fastest, as the volume has it
-    parts, warnings = [], []
+    parts, warnings, empty = [], [], None
     for value, members in chosen.items():
         for member in members:
             build = segmentation.build_mask if member.source == "SEG" else contours.build_mask
-            mask, notes = build(volume, found[member.path], member)
+            try:
+                mask, notes = build(volume, found[member.path], member)
+            except EmptyRoiError as error:
+                empty = error
+                warnings.append(str(error))
+                continue
             warnings += notes
             extent = np.flatnonzero(mask.any(axis=(0, 1)))
             extent = slice(extent[0], extent[-1] + 1)
@@ -158,6 +164,8 @@ def _label(
             part[mask] = value
             voxels = int(np.count_nonzero(mask))
             parts.append(Chosen(value, member.name, member.source, member.path, voxels))
+    if not parts and empty is not None:
+        raise empty
     return label, tuple(parts), warnings
 
 

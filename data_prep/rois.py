@@ -18,6 +18,10 @@ MAX_LABEL = 255
 """Largest label value: labels are stored as uint8."""
 
 
+class EmptyRoiError(DataError):
+    """An ROI encloses nothing of the CT; where others were chosen with it, that is no refusal."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One ROI of an RTSTRUCT or one segment of a DICOM SEG.

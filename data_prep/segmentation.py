@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from data_prep import DataError, geometry
 from data_prep.contours import group_by_plane, planes_of
 from data_prep.reading import damage_named, read_header, read_whole
-from data_prep.rois import Candidate
+from data_prep.rois import Candidate, EmptyRoiError
 from data_prep.scan import MAX_FRAMES, finite_numbers, functional_group
 from data_prep.series import Volume
 from data_prep.series_checks import MAX_MATRIX
@@ -90,7 +90,8 @@ def build_mask(
     """Put a segment's frames on the CT's own grid, each by its Image Position (Patient).
 
     :return: bool (x, y, z) of the volume's shape, x fastest in memory, and warnings.
-    :raises DataError: another frame of reference, another pixel grid, no frame, or damaged.
+    :raises DataError: another frame of reference, another pixel grid, or damaged.
+    :raises EmptyRoiError: the mask would be empty.
     """
     where = f"DICOM SEG {segmentation.path}, segment {segment.name}"
     _check_frame(volume, segmentation, where)
@@ -119,7 +120,7 @@ def build_mask(
     warnings = [f"Segment {segment.name}: {n} {what}." for what, n in counts.items() if n]
     masks = {k: np.logical_or.reduce(same) for k, same in by_plane.items()}
     if not any(mask.any() for mask in masks.values()):
-        raise DataError(
+        raise EmptyRoiError(
             f"{where}: {len(frames)} frames mark no pixel of the CT. {' '.join(warnings)} Check "
             "that the segmentation belongs to this CT."
         )

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from data_prep import DataError
 from data_prep.reading import damage_named, read_whole
-from data_prep.rois import Candidate, listing
+from data_prep.rois import Candidate, EmptyRoiError, listing
 from data_prep.scan import MAX_NUMBER
 
 
@@ -109,13 +109,14 @@ def read_contours(structures: StructureSet, roi: Candidate) -> tuple[list[Contou
     """Parse an ROI's closed planar contours.
 
     :return: the contours, and warnings on what is not a region (points, open lines).
-    :raises DataError: the ROI has no closed planar contour, or its data are damaged.
+    :raises EmptyRoiError: the ROI has no closed planar contour.
+    :raises DataError: its data are damaged.
     """
     with damage_named(f"RTSTRUCT {structures.path}, ROI {roi.name}"):
         contours, others = _closed_contours(structures, roi)
     listed = ", ".join(f"{count} {kind}" for kind, count in others.items())
     if not contours:
-        raise DataError(
+        raise EmptyRoiError(
             f"RTSTRUCT {structures.path}, ROI {roi.name}: expected CLOSED_PLANAR contours, found "
             f"{listed or 'no contour at all'}. It encloses no volume; choose another with --roi. "
             f"ROIs found: {listing(list(structures.candidates))}."

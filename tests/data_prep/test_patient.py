@@ -44,6 +44,20 @@ def test_a_patient_without_ct_is_refused(patient):
         read_patient(files_of(made))
 
 
+def test_of_several_rois_one_that_encloses_nothing_is_a_warning(patient):
+    made = patient().write()
+    tiny = square(5.1, 5.2)
+    made.structures({"GTV-1": [(2, tiny)], "GTV-2": [(2, square(3.5, 12.5))], "GTV-3": None})
+    union = rois.parse_rule("gtv.*", "union")
+    data = read_patient(files_of(made), union)
+    assert data.label.sum() == 81
+    assert [one.name for one in data.chosen] == ["GTV-2"]
+    assert data.others == ("GTV-1", "GTV-3")
+    assert "1 contours enclose no pixel centre" in data.warnings[1]
+    with pytest.raises(DataError, match="enclose no pixel centre"):
+        read_patient(files_of(made))
+
+
 def test_nothing_that_names_a_person_is_handed_on(patient):
     made = patient().write()
     made.structures({"GTV-1": [(2, square(-6.5, 12.5))], "Heart": None})
