@@ -86,7 +86,7 @@ def to_hu(
     """
     slope, intercept = rescale
     allocated = stored.dtype.itemsize * 8
-    values = stored.astype(np.int32)
+    values = stored.astype(np.int32 if allocated < 32 else np.int64)
     if bits < allocated:
         values = (values >> (high_bit - bits + 1)) & ((1 << bits) - 1)
         if signed:

@@ -57,6 +57,10 @@ def check_headers(label: str, slices: list[SliceHeader]) -> None:
                 f"{where}: Pixel Spacing is {header.pixel_spacing_mm} mm, expected at least "
                 f"{MIN_PIXEL_MM}. The header is damaged; fetch the file again."
             )
+        if header.rescale is not None and header.rescale[0] == 0:
+            raise DataError(
+                f"{where}: Rescale Slope is 0, which makes all pixels equal. Fetch the file again."
+            )
         if not (0 < header.rows <= MAX_MATRIX and 0 < header.columns <= MAX_MATRIX):
             raise DataError(
                 f"{where}: Rows x Columns is {header.rows} x {header.columns}, expected 1 to "

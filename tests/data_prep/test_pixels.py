@@ -104,6 +104,8 @@ def test_bits_need_not_be_the_lowest():
 def test_rescale_and_clipping_of_extremes():
     stored = np.array([0, 1, 3, 65535], np.uint16)
     assert to_hu(stored, 16, 15, False, (0.5, -1)).tolist() == [-1, 0, 0, 32766]  # halves to even
+    large = np.array([2**32 - 1, 2000], np.uint32)
+    assert to_hu(large, 32, 31, False, (1, -1000)).tolist() == [32767, 1000]
     assert to_hu(stored, 16, 15, False, (1, -1e6)).tolist() == [AIR_HU] * 4
     assert to_hu(stored, 16, 15, False, (-1e6, 0)).tolist() == [0, AIR_HU, AIR_HU, AIR_HU]
 

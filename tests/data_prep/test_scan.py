@@ -1,3 +1,5 @@
+from zlib import crc32
+
 import numpy as np
 import pydicom
 import pytest
@@ -22,8 +24,8 @@ def test_flat_and_mixed_folders(patient, tmp_path):
         shot = made._slice(0)
         shot.SOPClassUID = SecondaryCaptureImageStorage
         shot.save_as(made.folder / "shot")
-        for path in sorted(made.folder.iterdir()):
-            path.rename(flat / f"IM{hash((name, path.name)) & 0xFFFFFF:06X}")
+        for path in made.folder.iterdir():
+            path.rename(flat / f"IM{crc32((name + path.name).encode()):08X}")
     patients, unreadable, others = scan(flat)
     assert [one.name for one in patients] == ["A", "B"]
     assert (unreadable, others) == ([], 0)

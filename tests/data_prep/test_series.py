@@ -106,6 +106,7 @@ def _set(**values):
         (_set(PixelSpacing=None), "no usable Pixel Spacing"),
         (_set(PixelSpacing=[0, 1]), "expected at least 0.01"),
         (_set(PixelSpacing=[0.9, 1.1]), "slices differ in Pixel Spacing"),
+        (_set(RescaleSlope=0), "Rescale Slope is 0"),
         (_set(Rows=60000, Columns=60000), "60000 x 60000, expected 1 to 4096"),
         (_set(Rows=2000), "bytes short of the pixel data"),
         (_set(Rows=12), "slices differ in Rows"),
