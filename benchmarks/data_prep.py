@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--dcmrtstruct2nii", default=sys.executable, metavar="PYTHON",
                         help="an interpreter that has dcmrtstruct2nii")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--patients", type=int, default=64, help="for workers; 0: leave out")
+    parser.add_argument("--patients", type=int, default=96, help="for workers; 0: leave out")
     options = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
     try:

@@ -8,6 +8,7 @@ cluster to start.
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,10 +123,12 @@ class Engine:
         with dask.config.set(LOCAL_CLUSTER):
             cluster = LocalCluster(
                 n_workers=self.local_workers(jobs), threads_per_worker=1, processes=True,
-                memory_limit=int(self.memory_gb * 1e9), dashboard_address=None, host="127.0.0.1",
-                silence_logs=logging.CRITICAL,
+                memory_limit=int(self.memory_gb * 1e9), silence_logs=logging.CRITICAL,
+                host="127.0.0.1", dashboard_address="127.0.0.1:0",  # this machine, any free port
             )
-        return Client(cluster)
+        client = Client(cluster)
+        client.run(_ignore_interrupt)
+        return client
 
     def _why(self, error: Exception) -> str:
         if type(error).__name__ != "KilledWorker":
@@ -135,6 +138,11 @@ class Engine:
             f"The worker process died, most likely of too much memory{bound}. Run again with more "
             "--memory and fewer --workers."
         )
+
+
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C, which a terminal sends to the workers too, to the process that ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def here(function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:

@@ -1,7 +1,9 @@
 import hashlib
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -155,6 +157,32 @@ def test_after_a_kill_a_second_run_does_the_rest(patient, tmp_path, root):
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     assert without_times(out) == whole
     assert {path: path.stat().st_mtime_ns for path in done} == done  # not done twice
+
+
+def test_ctrl_c_ends_workers_quietly_and_the_second_run_goes_on(patient, tmp_path, root):
+    for k in range(60):
+        made = patient(f"P{k:03}").write()
+        made.structures({"GTV-1": [(2, square(3.5, 12.5))]})
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "data_prep", "preprocess", "--dicom", str(made.folder.parent),
+        "--out", str(out), "--workers", "2",
+    ]
+    process = subprocess.Popen(
+        command, cwd=root, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("records/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
+    _, errors = process.communicate(timeout=60)
+    done = len(list(out.glob("records/*.json")))
+    assert process.returncode == 130 and 0 < done < 60
+    assert "Traceback" not in errors
+    assert errors.endswith("stopped. Run the same command again, it goes on.\n")
+    command[-1] = "1"
+    assert subprocess.run(command, cwd=root, capture_output=True).returncode == 0
+    assert len(rows(out / "ct.csv")) == 60
 
 
 def test_dask_workers_write_the_same_bytes(dicom, tmp_path, monkeypatch):
@@ -389,3 +417,23 @@ def test_wrong_folders(tmp_path, dicom):
     (tmp_path / "empty" / "notes.txt").touch()
     with pytest.raises(DataError, match="No DICOM file .* 1 files of other kinds, and 0 that cann"):
         prepare_cohort(tmp_path / "empty", tmp_path / "out", Parameters())
+
+
+def test_a_real_patient_in_bounded_memory(real_data, tmp_path, root):
+    command = [
+        sys.executable, "-m", "data_prep", "preprocess", "--dicom", str(real_data / "LUNG1-001"),
+        "--out", str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0
+    assert usage.ru_maxrss / 1024 <= 600  # MB
+    native = nib.load(tmp_path / "out/native/LUNG1-001_label.nii.gz")
+    assert native.shape == (512, 512, 134)
+    assert np.count_nonzero(native.dataobj) == 54_639
+    image, label = (
+        nib.load(tmp_path / f"out/{one}/LUNG1-001.nii.gz") for one in ("images", "labels")
+    )
+    assert image.shape == label.shape == (256, 256, 134)
+    volume_ml = np.count_nonzero(label.dataobj) * np.prod(label.header.get_zooms()) / 1000
+    assert volume_ml == pytest.approx(156.3, rel=0.01)
