@@ -21,17 +21,20 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help install demo preprocess train inference restore test lint clean
+.PHONY: help install demo download check preprocess train inference restore test lint bench clean
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo                         synthetic patients through the whole path, in minutes
 ## make test                         lint and tests
+## make download DICOM=DIR           NSCLC-Radiomics from the NCI's commons; asks first
+## make check DICOM=DIR              a verdict on every patient, a contact sheet; in check/
 ## make preprocess DICOM=DIR         CT + RTSTRUCT of a folder of patients to NIfTI in data/
 ## make train NET=v1                 the paper's two rounds; run again, it goes on
 ## make inference NET=v1             probabilities of the test patients
 ## make restore NET=v1               masks on the CTs' own grids, and Dice3D
+## make bench DICOM=DIR              data_prep beside other converters, on one patient's files
 
 install: $(READY)
 
@@ -40,8 +43,18 @@ $(READY): setup.cfg setup.py
 	$(BIN)/pip install --disable-pip-version-check -q -e '.[$(TF),test]'
 	touch $@
 
+NEED_DICOM = $(if $(DICOM),,$(error say which folder: make $@ DICOM=<folder of the patients>))
+
+download: $(READY)
+	$(NEED_DICOM)
+	$(BIN)/python -m data_prep download --out '$(DICOM)' $(ARGS)
+
+check: $(READY)
+	$(NEED_DICOM)
+	$(BIN)/python -m data_prep check --dicom '$(DICOM)' --out check $(ARGS)
+
 preprocess: $(READY)
-	$(if $(DICOM),,$(error say where the patients are: make preprocess DICOM=<folder>))
+	$(NEED_DICOM)
 	$(BIN)/python -m data_prep preprocess --dicom '$(DICOM)' --out '$(OUT)' $(ARGS)
 
 train: $(READY)
@@ -77,5 +90,8 @@ test: lint
 lint: $(READY)
 	$(BIN)/ruff check --line-length 100 --select E,F,W,I,N,B,UP,RUF100 .
 
+bench: $(READY)
+	$(BIN)/python benchmarks/data_prep.py $(if $(DICOM),--dicom '$(DICOM)') $(ARGS)
+
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo check build *.egg-info .pytest_cache .ruff_cache

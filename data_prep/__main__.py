@@ -1,12 +1,10 @@
-"""``python -m data_prep``: preprocess, restore, phantom, picture."""
+"""``python -m data_prep``: download, check, preprocess, lists, restore, phantom, picture."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from data_prep import DataError, cohort, structures
+from data_prep import DataError, cohort, engine, job, rois
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,33 +18,67 @@ def main(arguments: list[str] | None = None) -> int:
     except (DataError, OSError, ValueError) as error:
         print(f"data_prep {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"data_prep {options.command}: stopped. Run the same command again, it goes on.",
+            file=sys.stderr,
+        )
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
+    one = commands.add_parser("check", help="look at a folder of patients before training on it")
+    one.add_argument("--dicom", type=Path, required=True, help="folder of the patients' files")
+    one.add_argument("--out", type=Path, required=True, help="folder for check.json, contact.png")
+    _add_reading(one)
+    _add_engine(one)
+    one.set_defaults(run=_check)
+
     one = commands.add_parser("preprocess", help="DICOM CT and RTSTRUCT to NIfTI for NiftyNet")
     one.add_argument("--dicom", type=Path, required=True, help="folder of the patients' files")
     one.add_argument("--out", type=Path, required=True, help="folder to write")
-    default = cohort.Parameters()
-    one.add_argument(
-        "--roi", default=structures.DEFAULT_ROI, metavar="REGEX",
-        help="whole name of the ROI, in any case (default: %(default)s)",
-    )
+    default = job.Parameters()
+    _add_reading(one)
     one.add_argument(
         "--reduce", type=int, default=default.reduce, metavar="N",
         help="in-plane factor (default: %(default)s, 512 to 256)",
     )
     one.add_argument(
-        "--split", type=int, nargs=3, default=default.split, metavar="N",
-        help="weights of Training, Validation, Inference (default: 260 40 40)",
+        "--spacing", type=float, nargs=3, metavar="MM",
+        help="voxel size of the output along x, y, z, in the place of --reduce",
+    )
+    one.add_argument(
+        "--method", choices=("cubic", "antialiased"), default=default.method,
+        help="how the CT is resampled (default: %(default)s, as the release does)",
+    )
+    one.add_argument(
+        "--split", type=float, nargs=3, default=default.split, metavar="N",
+        help="weights or shares of Training, Validation, Inference (default: 260 40 40)",
     )
     one.add_argument("--seed", type=int, default=default.seed, help="of the split (default: 0)")
-    one.add_argument(
-        "--allow-unlabelled", action="store_true", help="take CTs without RTSTRUCT, for inference"
-    )
+    _add_engine(one)
     one.set_defaults(run=_preprocess)
+
+    one = commands.add_parser("download", help="CT, RTSTRUCT and SEG from the NCI's commons")
+    one.add_argument("--out", type=Path, required=True, help="folder to write, or to complete")
+    one.add_argument(
+        "--patients", nargs="+", default=[], metavar="ID", help="only these (default: all)"
+    )
+    one.add_argument(
+        "--collection", default="nsclc_radiomics", help="name in the index (default: %(default)s)"
+    )
+    one.add_argument("--yes", action="store_true", help="do not ask before the transfer")
+    one.set_defaults(run=_download)
+
+    one = commands.add_parser("lists", help="compare the ids of split.csv with the other lists")
+    one.add_argument("--data", type=Path, required=True, help="folder that preprocess wrote")
+    one.add_argument(
+        "--split-file", type=Path, metavar="CSV", help="another split (default: split.csv there)"
+    )
+    one.set_defaults(run=_lists)
 
     one = commands.add_parser("restore", help="NiftyNet's output to masks on the CTs' own grids")
     one.add_argument("--data", type=Path, required=True, help="folder that preprocess wrote")
@@ -72,17 +104,70 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--roi", default="", metavar="REGEX|FILE.json",
+        help="whole name of the ROI, in any case, or a rule file (default: GTV-1 in any spelling)",
+    )
+    parser.add_argument(
+        "--policy", choices=rois.POLICIES, default="one",
+        help="if several ROIs match: refuse, take the first, or their union (default: refuse)",
+    )
+    parser.add_argument(
+        "--allow-unlabelled", action="store_true", help="take CTs without a ROI, for inference"
+    )
+    parser.add_argument(
+        "--resample-oblique", action="store_true",
+        help="bring tilted or oblique CTs on to an upright grid instead of refusing them",
+    )
+
+
+def _reading(options: argparse.Namespace) -> dict:
+    names = ("roi", "policy", "allow_unlabelled", "resample_oblique")
+    return {name: getattr(options, name) for name in names}
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: one a core, 1 for few)"
+    )
+    parser.add_argument(
+        "--memory", type=float, default=engine.MEMORY_GB, metavar="GB",
+        help="bound of each of several workers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scheduler", metavar="tcp://HOST:PORT", help="use an existing Dask cluster instead"
+    )
+
+
+def _engine(options: argparse.Namespace) -> engine.Engine:
+    return engine.Engine(options.workers, options.memory, options.scheduler)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from data_prep import check
+
+    parameters = job.Parameters(**_reading(options))
+    result = check.check_cohort(options.dicom, options.out, parameters, _engine(options))
+    check.report(result, _console())
+    print(
+        f"Look at {options.out / check.SHEET}; all numbers are in {options.out / check.REPORT}. "
+        f"Next: python -m data_prep preprocess --dicom {options.dicom} --out data"
+    )
+    return 0 if result["verdicts"]["refused"] < len(result["patients"]) else 1
+
+
 def _preprocess(options: argparse.Namespace) -> int:
-    parameters = cohort.Parameters(
-        roi=options.roi,
+    parameters = job.Parameters(
+        **_reading(options),
         reduce=options.reduce,
+        spacing_mm=tuple(options.spacing) if options.spacing else None,
+        method=options.method,
         split=tuple(options.split),
         seed=options.seed,
-        allow_unlabelled=options.allow_unlabelled,
     )
-    manifest = cohort.prepare_cohort(options.dicom, options.out, parameters)
-    console = Console()
-    cohort.report(manifest, console)
+    manifest = cohort.prepare_cohort(options.dicom, options.out, parameters, _engine(options))
+    cohort.report(manifest, _console())
     usable = [record for record in manifest["patients"] if record["status"] == "ok"]
     if not usable:
         print(
@@ -99,6 +184,26 @@ def _preprocess(options: argparse.Namespace) -> int:
     return 0
 
 
+def _console():
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140)  # a table in a log stays a table
+
+
+def _lists(options: argparse.Namespace) -> int:
+    from data_prep import split
+
+    split_path = options.split_file or options.data / "split.csv"
+    lists = [options.data / name for name in ("ct.csv", "label.csv")]
+    lacking = split.missing_ids(split_path, lists)
+    for name, ids in lacking.items():
+        more = f" and {len(ids) - 20} more" if len(ids) > 20 else ""
+        print(f"{name} lacks {len(ids)} ids: {', '.join(ids[:20])}{more}")
+    if not lacking:
+        print(f"{split_path.name}, ct.csv and label.csv list the same patients.")
+    return 1 if lacking else 0
+
+
 def _next_step(out_dir: Path, labelled: bool) -> str:
     """Return what to do with a folder that ``preprocess`` wrote, in a sentence or two."""
     keys = [f"csv_file of [CT] = {out_dir / 'ct.csv'}"]
@@ -111,11 +216,49 @@ def _next_step(out_dir: Path, labelled: bool) -> str:
     return "Next: make train" if ours else f"Next: set in the ini file: {', '.join(keys)}."
 
 
+def _download(options: argparse.Namespace) -> int:
+    from data_prep import download, progress
+
+    series = download.of_patients(download.read_index(options.collection), options.patients)
+    total = sum(one.size_bytes for one in series)
+    there = sum(download.on_disk(one, options.out)[1] for one in series)
+    for modality in download.MODALITIES:
+        sizes = [one.size_bytes for one in series if one.modality == modality]
+        print(f"{modality:9} {len(sizes):4} series {sum(sizes) / 1e9:7.2f} GB")
+    print(f"licence   {', '.join(sorted({one.licence for one in series}))}; to be cited: "
+          f"{', '.join(sorted({'doi:' + one.doi for one in series}))}")
+    missing = max(0, total - there)
+    print(f"to fetch  {missing / 1e9:.2f} of {total / 1e9:.2f} GB, into {options.out}")
+    if not options.yes and missing and not _agreed():
+        return 1
+    with progress.Progress("Downloading", total, "B") as bar:
+        left = download.download(series, options.out, download.ENDPOINT, bar.update)
+    for line in left:
+        print(line, file=sys.stderr)
+    if left:
+        print("Not all is there: run the same command again, it fetches what is missing. A series "
+              "with too many files: remove its folder first.", file=sys.stderr)
+        return 1
+    print(f"All {len(series)} series are whole. Next: python -m data_prep check --dicom "
+          f"{options.out} --out check")
+    return 0
+
+
+def _agreed() -> bool:
+    """Ask on the terminal.
+
+    :raises DataError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise DataError("no terminal to ask on; give --yes to start the transfer.")
+    return input("Fetch it? [y/N] ").strip().lower() in ("y", "yes")
+
+
 def _restore(options: argparse.Namespace) -> int:
     from data_prep import export
 
     result = export.restore_cohort(options.data, options.predictions, options.out, options.postfix)
-    export.report(result, Console())
+    export.report(result, _console())
     print(f"{len(result['scores'])} masks and scores.csv are in {options.out}.")
     return 1 if result["failed"] else 0
 

@@ -1,7 +1,6 @@
 """Write files whole or not at all, and the same bytes for the same data."""
 
 import csv
-import gzip
 import io
 import json
 import os
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from isal import igzip
 
 from data_prep import DataError
 from niftynet_ext import __version__
@@ -18,8 +18,9 @@ from niftynet_ext import __version__
 MANIFEST = "manifest.json"
 """What :mod:`data_prep.cohort` did to each patient, in the output folder."""
 
-GZIP_LEVEL = 1
-"""A CT of 256 x 256 x 134 takes 0.2 s at level 1, and 0.9 s at level 6 for 3 % fewer bytes."""
+GZIP_LEVEL = 2
+"""Of ISA-L, 0 to 3. LUNG1-001 at 256 x 256 x 134 takes 0.05 s and 9.08 MB; zlib takes 0.22 s for
+8.97 MB at its level 1, and 0.87 s for 8.82 MB at level 6. Labels come out smaller than zlib's."""
 
 
 def make_folder(path: Path) -> None:
@@ -65,8 +66,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
-    """Write ``.nii.gz`` with sform and qform both set to the affine (code 1, scanner).
+def remove_drafts(folder: Path) -> None:
+    """Remove the temporary files of a run that was killed."""
+    for path in folder.rglob(".*.[0-9]*.part"):
+        path.unlink(missing_ok=True)
+
+
+def nifti_bytes(array: np.ndarray, affine_ras: np.ndarray) -> bytes:
+    """Return ``.nii.gz`` with sform and qform both set to the affine (code 1, scanner).
+
+    The same bytes for the same array on every run: no file name, no time.
 
     :param array: (x, y, z) of the type to be stored.
     """
@@ -74,7 +83,12 @@ def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
     image.set_sform(affine_ras, code=1)
     image.set_qform(affine_ras, code=1)
     image.header.set_xyzt_units("mm")
-    write_bytes(path, gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
+    return igzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0)
+
+
+def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
+    """Write :func:`nifti_bytes` to a file."""
+    write_bytes(path, nifti_bytes(array, affine_ras))
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -91,6 +105,6 @@ def write_csv(path: Path, rows: list) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that shape the output."""
-    libraries = ("numpy", "pydicom", "SimpleITK", "nibabel")
+    libraries = ("numpy", "pydicom", "SimpleITK", "nibabel", "isal")
     ours = {"niftynet_ext": __version__, "python": platform.python_version()}
     return ours | {name: metadata.version(name) for name in libraries}

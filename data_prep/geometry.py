@@ -24,6 +24,11 @@ GRID_TOLERANCE_MM = 0.01
 """Largest distance between equal corners of two grids called the same. Affines stored in float32
 differ by 1e-4 mm; half a voxel, the smallest real fault, is 50 times more."""
 
+_MAX_CROSSINGS = 2**20  # of edges and rows that are worked on at a time
+
+MAX_VOXELS = 2**29
+"""Largest volume that is read or made: 1 GiB as int16, 2,048 slices of 512 x 512."""
+
 
 def slice_normal(orientation: np.ndarray) -> np.ndarray:
     """Return the unit normal of the slices, row x column direction (PS3.3 C.7.6.2.1.1).
@@ -46,65 +51,57 @@ def is_orthogonal(orientation: np.ndarray) -> bool:
     return bool(one_each and np.abs(axes - nearest).max() <= ORTHOGONAL_TOLERANCE)
 
 
+def is_orthonormal(orientation: np.ndarray) -> bool:
+    """Tell whether row and column direction have length 1 and are at right angles.
+
+    :param orientation: the six direction cosines of Image Orientation (Patient).
+    """
+    axes = np.reshape(orientation, (2, 3))
+    return bool(np.abs(axes @ axes.T - np.eye(2)).max() <= ORTHOGONAL_TOLERANCE)
+
+
 def affine_from_slices(
-    orientation: np.ndarray, pixel_spacing_mm: np.ndarray, origins_lps_mm: np.ndarray
+    orientation: np.ndarray,
+    pixel_spacing_mm: np.ndarray,
+    origin_lps_mm: np.ndarray,
+    step_lps_mm: np.ndarray,
 ) -> np.ndarray:
-    """Return the 4x4 affine (LPS) of slices that are sorted along their normal and evenly spaced.
+    """Return the 4x4 affine (LPS) of evenly spaced slices.
 
     :param orientation: six direction cosines, along a row (index i) then along a column (index j).
     :param pixel_spacing_mm: Pixel Spacing as DICOM has it: between rows (j), then columns (i).
-    :param origins_lps_mm: (slices, 3) Image Position (Patient), two slices at least.
+    :param origin_lps_mm: (3,) Image Position (Patient) of the first slice.
+    :param step_lps_mm: (3,) from one slice to the next.
     """
-    step_mm = slice_step_mm(origins_lps_mm @ slice_normal(orientation))
     affine = np.eye(4)
     affine[:3, 0] = orientation[:3] * pixel_spacing_mm[1]
     affine[:3, 1] = orientation[3:] * pixel_spacing_mm[0]
-    affine[:3, 2] = slice_normal(orientation) * step_mm
-    affine[:3, 3] = origins_lps_mm[0]
+    affine[:3, 2] = step_lps_mm
+    affine[:3, 3] = origin_lps_mm
     return affine
-
-
-def slice_step_mm(positions_mm: np.ndarray) -> float:
-    """Return the mean distance between neighbours among sorted slice positions."""
-    return float((positions_mm[-1] - positions_mm[0]) / (len(positions_mm) - 1))
 
 
 def uneven_steps(positions_mm: np.ndarray) -> list[tuple[float, float]]:
     """Return the pairs of neighbouring positions whose distance is not the median distance.
 
     :param positions_mm: sorted slice positions along the normal.
-    :return: (position before, position after) of each uneven step; where all steps are even but
-        the slices drift off the uniform grid, the one pair is the first and last position.
+    :return: (position before, position after) of each uneven step.
     """
     steps = np.diff(positions_mm)
     median = np.median(steps)
     uneven = np.flatnonzero(np.abs(steps - median) > SLICE_SPACING_TOLERANCE * median)
-    if len(uneven):
-        return [(float(positions_mm[k]), float(positions_mm[k + 1])) for k in uneven]
-    grid_mm = np.linspace(positions_mm[0], positions_mm[-1], len(positions_mm))
-    if np.abs(positions_mm - grid_mm).max() > SLICE_DRIFT_TOLERANCE * median:
-        return [(float(positions_mm[0]), float(positions_mm[-1]))]
-    return []
+    return [(float(positions_mm[k]), float(positions_mm[k + 1])) for k in uneven]
 
 
-def sideways_drift_mm(origins_lps_mm: np.ndarray, normal: np.ndarray) -> float:
-    """Return the largest distance of a slice's origin from the normal through the first origin.
+def sideways_drift_mm(origins_lps_mm: np.ndarray, direction: np.ndarray) -> float:
+    """Return the largest distance of a slice's origin from a line through the first origin.
 
     :param origins_lps_mm: (slices, 3) Image Position (Patient).
-    :param normal: (3,) unit normal of the slices.
+    :param direction: (3,) unit vector along the line: the normal, or that of a tilted stack.
     """
     offsets = origins_lps_mm - origins_lps_mm[0]
-    return float(np.linalg.norm(offsets - np.outer(offsets @ normal, normal), axis=1).max())
-
-
-def nearest_slice(position_mm: float, slice_positions_mm: np.ndarray) -> tuple[int, float]:
-    """Return the index of the real slice nearest to a position, and the distance in mm.
-
-    :param slice_positions_mm: (slices,) positions along the normal.
-    """
-    distances = np.abs(slice_positions_mm - position_mm)
-    index = int(distances.argmin())
-    return index, float(distances[index])
+    along = np.outer(offsets @ direction, direction)
+    return float(np.linalg.norm(offsets - along, axis=1).max())
 
 
 def to_index(points_mm: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -153,20 +150,37 @@ def fill_even_odd(polygons: list[np.ndarray], shape: tuple[int, int]) -> np.ndar
     :param shape: (x, y) of the slice.
     :return: bool (x, y).
     """
-    width, height = shape
-    start = np.concatenate(polygons)
-    end = np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons])
+    result = np.zeros(shape, bool)
+    points = np.concatenate(polygons)
+    # pixels that can be inside: centres from low (included) to high (not included)
+    low = np.clip(np.floor(points.min(axis=0)), 0, shape).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0)) + 1, 0, shape).astype(int)
+    if (low >= high).any():
+        return result
+    start = points - low
+    end = np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons]) - low
+    inside = _toggles(start, end, *(high - low))
+    result[low[0] : high[0], low[1] : high[1]] = np.logical_xor.accumulate(inside, axis=0)
+    return result
+
+
+def _toggles(start: np.ndarray, end: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return where inside and outside change along x, bool (width, height)."""
     falling = (start[:, 1] > end[:, 1])[:, np.newaxis]
     low, high = np.where(falling, end, start), np.where(falling, start, end)
     first_row = np.clip(np.ceil(low[:, 1]), 0, height).astype(int)
     last_row = np.clip(np.ceil(high[:, 1]), 0, height).astype(int)  # half open: not crossed itself
     crossings = last_row - first_row
-    edge = np.repeat(np.arange(len(crossings)), crossings)
-    within = np.arange(crossings.sum()) - np.repeat(np.cumsum(crossings) - crossings, crossings)
-    row = first_row[edge] + within
-    low, high = low[edge], high[edge]
-    slope = (high[:, 0] - low[:, 0]) / (high[:, 1] - low[:, 1])
-    column = np.clip(np.ceil(low[:, 0] + (row - low[:, 1]) * slope), 0, width).astype(int)
-    toggles = np.bincount(column * height + row, minlength=(width + 1) * height)
-    toggles = (toggles.reshape(width + 1, height)[:width] & 1).astype(bool)
-    return np.logical_xor.accumulate(toggles, axis=0)
+    # a malicious contour can cross every row with every edge: in chunks, memory stays bounded
+    chunk = np.cumsum(crossings) // _MAX_CROSSINGS
+    toggles = np.zeros((width + 1) * height, bool)
+    for number in range(int(chunk[-1]) + 1):
+        edge = np.repeat(np.flatnonzero(chunk == number), crossings[chunk == number])
+        first = np.flatnonzero(np.r_[True, edge[1:] != edge[:-1]]) if len(edge) else edge
+        within = np.arange(len(edge)) - np.repeat(first, np.diff(np.r_[first, len(edge)]))
+        row = first_row[edge] + within
+        a, b = low[edge], high[edge]
+        slope = (b[:, 0] - a[:, 0]) / (b[:, 1] - a[:, 1])
+        column = np.clip(np.ceil(a[:, 0] + (row - a[:, 1]) * slope), 0, width).astype(int)
+        toggles ^= (np.bincount(column * height + row, minlength=len(toggles)) & 1).astype(bool)
+    return toggles.reshape(width + 1, height)[:width]

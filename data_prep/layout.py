@@ -1,6 +1,7 @@
 """The output folder: names that are safe in it, and what an earlier run left there."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,11 +16,13 @@ _READ_AS_MISSING = {"na", "nan", "null", "none"}
 def safe_ids(names: Iterable[str]) -> list[str]:
     """Turn Patient IDs into unique names that are harmless in a path and in a csv.
 
-    Letters, digits, ``-`` and ``_`` remain, 64 at most; a second patient of a name gets ``-2``.
+    Letters without accents, digits, ``-`` and ``_`` remain, 64 at most; a second patient of a name
+    gets ``-2``.
     """
     taken, ids = set(), []
     for name in names:
-        slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")[:MAX_ID_LENGTH] or "patient"
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        slug = re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")[:MAX_ID_LENGTH] or "patient"
         if slug.lower() in _READ_AS_MISSING:
             slug = f"patient-{slug}"
         unique, count = slug, 1

@@ -2,27 +2,37 @@
 
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from data_prep import DataError
+from data_prep.engine import Failure, Run, here
+from data_prep.reading import NotDicomError, read_header
 
 _HEADER_TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "SeriesInstanceUID",
-    "FrameOfReferenceUID", "ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing",
-    "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames",
+    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "PatientBirthDate",
+    "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "ImageOrientationPatient",
+    "ImagePositionPatient", "PixelSpacing", "Rows", "Columns", "BitsAllocated", "SamplesPerPixel",
+    "NumberOfFrames", "RescaleSlope", "RescaleIntercept",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""How the SOP classes of screen shots and dose sheets begin, which some scanners label CT."""
+
+PART_FILES = 100
+"""How many files' headers one job reads: about a patient's."""
+
+MAX_FRAMES = 2**14
+"""Largest Number of Frames believed."""
+
+MAX_NUMBER = 1e6
+"""Largest number of a geometry or rescaling believed: a kilometre, as mm."""
+
 
 _DICOM_SUFFIX = re.compile(r"|\.(dcm|dicom|ima|\d+)", re.IGNORECASE)
 """A file so named is expected to be DICOM: .dcm, .dicom, .ima, none, or the last part of a UID."""
@@ -31,13 +41,12 @@ _OTHER_NAMES = ("LICENSE", "README")
 """How names begin of what archives put beside the images without a suffix."""
 
 
-class NotDicomError(DataError):
-    """The file is empty, or does not begin as DICOM does."""
-
-
 @dataclass(frozen=True)
 class SliceHeader:
-    """What of one CT slice is needed to place it; a value is None where the header lacks it."""
+    """What of one CT slice is needed to place it; a value is None where the header lacks it.
+
+    ``frame`` is its index within the file, ``rescale`` its slope and intercept.
+    """
 
     path: Path
     sop_instance_uid: str
@@ -50,6 +59,8 @@ class SliceHeader:
     samples: int
     bytes_missing: int
     """Of the pixel data that Rows and Columns promise; counted in uncompressed files only."""
+    frame: int = 0
+    rescale: tuple[float, float] | None = None
 
 
 @dataclass
@@ -78,76 +89,120 @@ class PatientFiles:
     source: str
     series: dict[str, CtSeries] = field(default_factory=dict)
     structure_paths: list[Path] = field(default_factory=list)
+    seg_paths: list[Path] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
+    studies: set[str] = field(default_factory=set)
     other_objects: int = 0
     unreadable: list[str] = field(default_factory=list)
 
-
-def read_dataset(path: Path, **options) -> Dataset:
-    """Read one DICOM file, with or without the 128-byte preamble (PS3.10 section 7.1).
-
-    :param options: handed to :func:`pydicom.dcmread`.
-    :raises NotDicomError: the file is empty or something else than DICOM.
-    :raises DataError: it is damaged or ends too early.
-    """
-    with path.open("rb") as stream:
-        start = stream.read(132)
-    if not start:
-        raise NotDicomError("empty file")
-    preamble = start[128:132] == b"DICM"
-    if not preamble and start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
-        raise NotDicomError("not DICOM")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, force=not preamble, **options)
-            if not dataset.get("SOPClassUID"):
-                raise DataError("not a DICOM object, or cut off: it has no SOP Class UID")
-            if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom guessed it while reading
-                implicit, _ = dataset.original_encoding
-                guess = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-                dataset.file_meta.TransferSyntaxUID = guess
-            return dataset
-    except DataError:
-        raise
-    except Exception as error:  # a damaged file can raise anything
-        raise DataError(f"damaged DICOM ({type(error).__name__})") from error
+    def absorb(self, other: "PatientFiles") -> None:
+        """Take over the files of another group that is the same person."""
+        for uid, series in other.series.items():
+            ours = self.series.setdefault(uid, CtSeries(uid, series.frame_of_reference_uid))
+            ours.slices += series.slices
+        self.structure_paths = sorted(self.structure_paths + other.structure_paths)
+        self.seg_paths = sorted(self.seg_paths + other.seg_paths)
+        self.folders |= other.folders
+        self.studies |= other.studies
+        self.other_objects += other.other_objects
 
 
-def scan(root: Path) -> tuple[list[PatientFiles], list[str], int]:
+@dataclass
+class _Part:
+    """What some of the files are: groups by (kind, name, birth date), and what cannot be read."""
+
+    groups: dict[tuple[str, str, str], PatientFiles] = field(default_factory=dict)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    others: int = 0
+
+
+def scan(root: Path, run: Run = here) -> tuple[list[PatientFiles], list[str], int]:
     """Read the headers of all files under a folder and group them by patient.
 
-    A patient is a Patient ID; files without one are grouped by the folder below ``root``.
+    A patient is a Patient ID; files without one are grouped by the folder below ``root``. Under one
+    ID are two persons where their studies differ and so do their birth dates, which are compared
+    and forgotten.
 
+    :param run: as of :meth:`data_prep.engine.Engine.session`; the result does not depend on it.
     :return: patients sorted by name, one "file: reason" line for each unreadable file, and the
         number of other files: neither named as DICOM nor DICOM, such as LICENSE or metadata.csv.
     :raises DataError: the folder is absent.
     """
     if not root.is_dir():
         raise DataError(f"No folder {root}. Give the folder that holds the patients' DICOM files.")
-    patients: dict[tuple, PatientFiles] = {}
+    paths = list(_files(root))
+    jobs = [(root, paths[k : k + PART_FILES]) for k in range(0, len(paths), PART_FILES)]
+    parts = dict(run(_scan_part, jobs))
+    groups: dict[tuple[str, str, str], PatientFiles] = {}
     unreadable: list[tuple[Path, str]] = []
-    others = 0
-    for path in _files(root):
-        try:
-            dataset = read_dataset(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
-            patient_id = str(dataset.get("PatientID") or "").strip(" \0")
-            folder = path.relative_to(root).parts[:-1][:1] or (root.resolve().name,)
-            key = ("id", patient_id) if patient_id else ("folder", *folder)
-            source = path.parent.relative_to(root).as_posix()
-            patient = patients.setdefault(key, PatientFiles(patient_id or folder[0], source))
-            _add(patient, path, dataset)
-        except (DataError, OSError, ValueError, TypeError, AttributeError) as error:
-            if isinstance(error, NotDicomError) and not _named_as_dicom(path):
-                others += 1
-                continue
-            unreadable.append((path, f"{path.relative_to(root)}: {error}"))
-    for patient in patients.values():
+    for number, (_, mine) in enumerate(jobs):
+        part = parts[number]
+        if isinstance(part, Failure):
+            part = _Part(unreadable=[(p, f"{p.relative_to(root)}: {part.reason}") for p in mine])
+        for key, group in part.groups.items():
+            groups.setdefault(key, PatientFiles(group.name, group.source)).absorb(group)
+        unreadable += part.unreadable
+    ordered = _persons(groups)
+    for patient in ordered:
         for series in list(patient.series.values())[:1]:
             patient.source = series.slices[0].path.parent.relative_to(root).as_posix()
         patient.unreadable = [line for path, line in unreadable if path.parent in patient.folders]
-    ordered = [patients[key] for key in sorted(patients, key=lambda key: (key[1], key[0]))]
+    others = sum(part.others for part in parts.values() if isinstance(part, _Part))
     return ordered, [line for _, line in unreadable], others
+
+
+def _scan_part(job: tuple[Path, list[Path]]) -> _Part:
+    """Read the headers of some of the files under a folder.
+
+    :param job: the folder and the files.
+    """
+    root, paths = job
+    part = _Part()
+    for path in paths:
+        try:
+            dataset = read_header(path, specific_tags=_HEADER_TAGS)
+            patient_id = str(dataset.get("PatientID") or "").strip(" \0")
+            folder = path.relative_to(root).parts[:-1][:1] or (root.resolve().name,)
+            born = str(dataset.get("PatientBirthDate") or "")
+            key = ("id" if patient_id else "folder", patient_id or folder[0], born)
+            source = path.parent.relative_to(root).as_posix()
+            patient = part.groups.setdefault(key, PatientFiles(key[1], source))
+            patient.folders.add(path.parent)
+            _add(patient, path, dataset)
+        except NotDicomError as error:
+            if _named_as_dicom(path):
+                part.unreadable.append((path, f"{path.relative_to(root)}: {error}"))
+            else:
+                part.others += 1
+        except Exception as error:  # whatever a damaged header raises
+            part.unreadable.append((path, f"{path.relative_to(root)}: {_reason(error)}"))
+    return part
+
+
+def _reason(error: Exception) -> str:
+    ours = isinstance(error, (DataError, OSError))
+    return str(error) if ours else f"damaged header ({type(error).__name__})"
+
+
+def _persons(groups: dict[tuple[str, str, str], PatientFiles]) -> list[PatientFiles]:
+    """Merge the groups (kind, name, birth date) of one name that are the same person.
+
+    Without a birth date a group belongs to the first that has one; with another one it is another
+    person, unless they share a study.
+
+    :return: sorted by name.
+    """
+    persons: dict[tuple[str, str], list[PatientFiles]] = {}
+    for (kind, name, born), group in sorted(
+        groups.items(), key=lambda item: (item[0][1], item[0][0], not item[0][2], item[0][2])
+    ):
+        known = persons.setdefault((kind, name), [])
+        same = [one for one in known if not born or one.studies & group.studies]
+        if same:
+            same[0].absorb(group)
+        else:
+            known.append(group)
+    return [one for known in persons.values() for one in known]
 
 
 def _named_as_dicom(path: Path) -> bool:
@@ -173,43 +228,91 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _add(patient: PatientFiles, path: Path, dataset: Dataset) -> None:
     """Put one file's header where it belongs."""
-    modality = dataset.get("Modality")
-    if modality == "RTSTRUCT":
-        patient.structure_paths.append(path)
-    elif modality == "CT" and "LOCALIZER" not in (dataset.get("ImageType") or ()):
+    modality, sop_class = dataset.get("Modality"), str(dataset.SOPClassUID)
+    headers = []
+    if modality == "CT" and "LOCALIZER" not in (dataset.get("ImageType") or ()):
+        if not sop_class.startswith(_SECONDARY_CAPTURE):
+            headers = _slice_headers(path, dataset)
+    if headers:
         uid = str(dataset.get("SeriesInstanceUID") or "")
-        header = _slice_header(path, dataset)
         frame_uid = str(dataset.get("FrameOfReferenceUID") or "")
-        patient.series.setdefault(uid, CtSeries(uid, frame_uid)).slices.append(header)
+        patient.series.setdefault(uid, CtSeries(uid, frame_uid)).slices += headers
+    elif modality == "RTSTRUCT":
+        patient.structure_paths.append(path)
+    elif modality == "SEG":
+        patient.seg_paths.append(path)
     else:
         patient.other_objects += 1
-    patient.folders.add(path.parent)
+    patient.studies |= {str(dataset.get("StudyInstanceUID") or "")} - {""}
 
 
-def _slice_header(path: Path, dataset: Dataset) -> SliceHeader:
+def _slice_headers(path: Path, dataset: Dataset) -> list[SliceHeader]:
+    """Return the headers of a file's slices: one, or one for each frame of a multi-frame CT.
+
+    A frame's geometry is in the functional groups (PS3.3 C.7.6.16.2), its own or the shared ones.
+
+    :raises DataError: the functional groups are not one for each frame.
+    """
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     samples, frames = (int(dataset.get(k) or 1) for k in ("SamplesPerPixel", "NumberOfFrames"))
     syntax = dataset.file_meta.TransferSyntaxUID
     plain = not syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian
     promised = rows * columns * samples * frames * int(dataset.get("BitsAllocated") or 16) // 8
-    return SliceHeader(
+    common = dict(
         path=path,
         sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
-        orientation=_numbers(dataset.get("ImageOrientationPatient"), 6),
-        origin_lps_mm=_numbers(dataset.get("ImagePositionPatient"), 3),
-        pixel_spacing_mm=_numbers(dataset.get("PixelSpacing"), 2),
         rows=rows,
         columns=columns,
-        frames=frames,
         samples=samples,
         bytes_missing=max(0, promised - path.stat().st_size) if plain else 0,
     )
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if not groups:
+        return [SliceHeader(frames=frames, **common, **_placed(dataset, dataset, dataset, dataset))]
+    if len(groups) != frames or frames > MAX_FRAMES:
+        raise DataError(
+            f"Number of Frames is {frames}, with functional groups of {len(groups)} frames; "
+            f"expected as many of both, and at most {MAX_FRAMES}"
+        )
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    headers = []
+    for index, own in enumerate(groups):
+        parts = (
+            functional_group(name, own, shared)
+            for name in (
+                "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
+                "PixelValueTransformationSequence",
+            )
+        )
+        headers.append(SliceHeader(frames=1, frame=index, **common, **_placed(*parts)))
+    return headers
 
 
-def _numbers(value, count: int) -> tuple[float, ...] | None:
-    """Return ``count`` finite floats, or None where the header has something else."""
+def functional_group(name: str, own: Dataset, shared: Dataset) -> Dataset:
+    """Return a frame's item of a functional group, its own or the shared one, or an empty one."""
+    return ((own.get(name) or shared.get(name)) or [Dataset()])[0]
+
+
+def _placed(position: Dataset, orientation: Dataset, measures: Dataset, values: Dataset) -> dict:
+    """Return what of a slice's header is a list of numbers, each from the item that has it."""
+    rescale = None
+    if values.get("RescaleSlope") is not None:
+        rescale = finite_numbers([values.RescaleSlope, values.get("RescaleIntercept") or 0.0], 2)
+        if rescale is None:
+            raise DataError("Rescale Slope or Intercept is no finite number")
+    return dict(
+        origin_lps_mm=finite_numbers(position.get("ImagePositionPatient"), 3),
+        orientation=finite_numbers(orientation.get("ImageOrientationPatient"), 6),
+        pixel_spacing_mm=finite_numbers(measures.get("PixelSpacing"), 2),
+        rescale=rescale,
+    )
+
+
+def finite_numbers(value, count: int) -> tuple[float, ...] | None:
+    """Return ``count`` floats of at most ``MAX_NUMBER``, or None for anything else."""
     try:
-        numbers = tuple(float(number) for number in value)
+        found = tuple(float(number) for number in value)
     except (TypeError, ValueError):
         return None
-    return numbers if len(numbers) == count and np.isfinite(numbers).all() else None
+    sound = len(found) == count and all(abs(number) <= MAX_NUMBER for number in found)
+    return found if sound else None  # NaN is not below either

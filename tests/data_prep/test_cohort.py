@@ -1,15 +1,22 @@
 import hashlib
 import io
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 
 import nibabel as nib
 import numpy as np
 import pytest
 from rich.console import Console
 
-from data_prep import DataError, scan
+from data_prep import DataError, job, scan
 from data_prep.cohort import Parameters, prepare_cohort, report
+from data_prep.engine import Engine, Failure, here
 
 from .conftest import square
 
@@ -52,7 +59,11 @@ def test_layout_lists_and_manifest(dicom, tmp_path):
     }
     assert "No CT slice" in records["no_ct"]["reason"]
     assert "GTV-2" in records["other"]["reason"]
-    assert records["P1"]["roi"] == {"chosen": "GTV-1", "others": ["Heart"]}
+    assert records["P1"]["roi"] == {
+        "chosen": "GTV-1",
+        "classes": [{"value": 1, "name": "GTV-1", "source": "RTSTRUCT", "voxels": 81}],
+        "others": ["Heart"],
+    }
     assert records["P1"]["voxels"] == 81
     assert records["P1"]["volume_ml"] == pytest.approx(81 * 0.8 * 1.1 * 2.5 / 1000, abs=1e-3)
     assert [row[0] for row in rows(out / "ct.csv")] == ["x", "P1", "P2"]
@@ -63,8 +74,8 @@ def test_layout_lists_and_manifest(dicom, tmp_path):
         "Inference", "Training", "Validation"
     ]
     expected = {"manifest.json", "ct.csv", "label.csv", "split.csv"}
-    for one in ("x", "P1", "P2"):
-        expected |= set(records[one]["files"].values())
+    for one in records:
+        expected |= {f"records/{one}.json", *records[one]["files"].values()}
     assert set(tree(out)) == expected
 
 
@@ -99,16 +110,147 @@ def test_a_patient_refused_later_leaves_nothing_stale(dicom, tmp_path):
     prepare_cohort(dicom, tmp_path / "out", Parameters())
     (dicom / "P1" / "rs.dcm").unlink()
     prepare_cohort(dicom, tmp_path / "out", Parameters())
-    assert not [name for name in tree(tmp_path / "out") if "P1" in name]
+    assert [name for name in tree(tmp_path / "out") if "P1" in name] == ["records/P1.json"]
     prepare_cohort(dicom, tmp_path / "out", Parameters(allow_unlabelled=True))
-    assert [name for name in tree(tmp_path / "out") if "P1" in name] == ["images/P1.nii.gz"]
+    assert sorted(name for name in tree(tmp_path / "out") if "P1" in name) == [
+        "images/P1.nii.gz", "records/P1.json"
+    ]
     assert ["P1", "Inference"] in rows(tmp_path / "out/split.csv")
     assert "P1" not in [row[0] for row in rows(tmp_path / "out/label.csv")]
 
 
+def without_times(folder):
+    """Return every file's content, JSON without the keys that may vary."""
+    def strip(value):
+        if isinstance(value, dict):
+            return {key: strip(v) for key, v in value.items() if key not in job.VARYING}
+        return [strip(v) for v in value] if isinstance(value, list) else value
+
+    return {
+        str(path.relative_to(folder)): strip(json.loads(path.read_text()))
+        if path.suffix == ".json" else path.read_bytes()
+        for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_after_a_kill_a_second_run_does_the_rest(patient, tmp_path, root):
+    for k in range(40):
+        made = patient(f"P{k:02}").write()
+        made.structures({"GTV-1": [(2, square(3.5, 12.5))]})
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "data_prep", "preprocess", "--dicom", str(made.folder.parent),
+        "--out", str(out), "--workers", "1",
+    ]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    whole = without_times(out)
+    shutil.rmtree(out)
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (done := list(out.glob("records/*.json"))) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
+    assert 0 < len(done) < 40 and not (out / "manifest.json").exists()
+    (out / "images" / ".P39.nii.gz.123.part").write_bytes(b"half")
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    assert without_times(out) == whole
+    assert {path: path.stat().st_mtime_ns for path in done} == done  # not done twice
+
+
+def test_ctrl_c_ends_workers_quietly_and_the_second_run_goes_on(patient, tmp_path, root):
+    for k in range(60):
+        made = patient(f"P{k:03}").write()
+        made.structures({"GTV-1": [(2, square(3.5, 12.5))]})
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "data_prep", "preprocess", "--dicom", str(made.folder.parent),
+        "--out", str(out), "--workers", "2",
+    ]
+    process = subprocess.Popen(
+        command, cwd=root, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("records/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
+    _, errors = process.communicate(timeout=60)
+    done = len(list(out.glob("records/*.json")))
+    assert process.returncode == 130 and 0 < done < 60
+    assert "Traceback" not in errors
+    assert errors.endswith("stopped. Run the same command again, it goes on.\n")
+    command[-1] = "1"
+    assert subprocess.run(command, cwd=root, capture_output=True).returncode == 0
+    assert len(rows(out / "ct.csv")) == 60
+
+
+def test_dask_workers_write_the_same_bytes(dicom, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(scan, "PART_FILES", 5)  # less than a patient has
+    prepare_cohort(dicom, out, Parameters())
+    alone = without_times(out)
+    shutil.rmtree(out)
+    prepare_cohort(dicom, out, Parameters(), Engine(workers=2))
+    assert without_times(out) == alone
+
+
+@pytest.mark.parametrize("change", ["input", "output", "record", "parameter", "unreadable"])
+def test_whoever_changed_is_prepared_again_and_nobody_else(dicom, tmp_path, monkeypatch, change):
+    out = tmp_path / "out"
+    prepare_cohort(dicom, out, Parameters())
+    expected, parameters, again = tree(out), Parameters(), {"P1"}
+    if change == "input":
+        (dicom / "P1" / "copy.dcm").write_bytes((dicom / "P1" / "000").read_bytes())
+    elif change == "output":
+        (out / "labels/P1.nii.gz").write_bytes(b"tampered with")
+    elif change == "record":
+        (out / "records/P1.json").write_text('{"record": {}}')
+    elif change == "parameter":
+        parameters, again = Parameters(allow_unlabelled=True), {"x", "P1", "P2", "no_ct", "other"}
+    else:
+        (dicom / "P1" / "broken.dcm").write_bytes(b"\0" * 500)
+    worked, prepare = set(), job._prepare
+    monkeypatch.setattr(job, "_prepare", lambda one: worked.add(one.patient_id) or prepare(one))
+    prepare_cohort(dicom, out, parameters)
+    assert worked == again
+    assert tree(out)["labels/P1.nii.gz"] == expected["labels/P1.nii.gz"]
+
+
+def test_a_patient_whose_worker_died_is_refused_and_tried_again(dicom, tmp_path):
+    class Unlucky(Engine):
+        @contextmanager
+        def session(self):
+            def lose_one(function, jobs):
+                for number, result in here(function, jobs):
+                    lost = getattr(jobs[number], "patient_id", "") == "P1"
+                    yield number, Failure("The worker process died") if lost else result
+
+            yield lose_one
+
+    records = prepare_cohort(dicom, tmp_path / "out", Parameters(), Unlucky())["patients"]
+    [lost] = [one for one in records if one["id"] == "P1"]
+    assert (lost["status"], lost["reason"]) == ("refused", "The worker process died")
+    records = prepare_cohort(dicom, tmp_path / "out", Parameters())["patients"]
+    assert [one["status"] for one in records if one["id"] == "P1"] == ["ok"]
+
+
+def test_digests_are_those_of_the_files(dicom, tmp_path):
+    manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
+    for one in manifest["patients"]:
+        folder = dicom / one["source"]
+        assert one["inputs"] == sorted(tree(folder).values())
+        assert one["outputs"] == {
+            name: tree(tmp_path / "out")[name] for name in one["files"].values()
+        }
+
+
 def test_no_personal_data_in_any_text(dicom, tmp_path):
     prepare_cohort(dicom, tmp_path / "out", Parameters())
-    text = "".join(path.read_text() for path in (tmp_path / "out").glob("*.*"))
+    text = "".join(
+        path.read_text() for pattern in ("*.json", "*.csv")
+        for path in (tmp_path / "out").rglob(pattern)
+    )
     for secret in ("Secret", "19500101", "ACC4711"):
         assert secret not in text
 
@@ -130,16 +272,16 @@ def test_what_archives_put_beside_the_images_is_counted_only(dicom, tmp_path):
 
 
 def test_an_unforeseen_fault_stops_one_patient_only(dicom, tmp_path, monkeypatch):
-    from data_prep import structures
+    from data_prep import contours
 
-    build = structures.build_mask
+    build = contours.build_mask
 
     def fail(volume, one, roi):
         if "P1" in str(one.path):
             raise ZeroDivisionError("boom")
         return build(volume, one, roi)
 
-    monkeypatch.setattr(structures, "build_mask", fail)
+    monkeypatch.setattr(contours, "build_mask", fail)
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
     reasons = {one["id"]: one["reason"] for one in manifest["patients"]}
     assert reasons["P1"] == "Unexpected ZeroDivisionError: boom"
@@ -275,3 +417,23 @@ def test_wrong_folders(tmp_path, dicom):
     (tmp_path / "empty" / "notes.txt").touch()
     with pytest.raises(DataError, match="No DICOM file .* 1 files of other kinds, and 0 that cann"):
         prepare_cohort(tmp_path / "empty", tmp_path / "out", Parameters())
+
+
+def test_a_real_patient_in_bounded_memory(real_data, tmp_path, root):
+    command = [
+        sys.executable, "-m", "data_prep", "preprocess", "--dicom", str(real_data / "LUNG1-001"),
+        "--out", str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0
+    assert usage.ru_maxrss / 1024 <= 600  # MB
+    native = nib.load(tmp_path / "out/native/LUNG1-001_label.nii.gz")
+    assert native.shape == (512, 512, 134)
+    assert np.count_nonzero(native.dataobj) == 54_639
+    image, label = (
+        nib.load(tmp_path / f"out/{one}/LUNG1-001.nii.gz") for one in ("images", "labels")
+    )
+    assert image.shape == label.shape == (256, 256, 134)
+    volume_ml = np.count_nonzero(label.dataobj) * np.prod(label.header.get_zooms()) / 1000
+    assert volume_ml == pytest.approx(156.3, rel=0.01)

@@ -10,7 +10,8 @@ from data_prep.layout import earlier_manifest, output_names, remove_gone, safe_i
         (["LUNG1-001", "2"], ["LUNG1-001", "2"]),
         (["../../x", "/etc/passwd", "..", ""], ["x", "etc_passwd", "patient", "patient-2"]),
         (["a b", "a/b", "A_B"], ["a_b", "a_b-2", "A_B-3"]),
-        (["NA", "nan", "Ünal"], ["patient-NA", "patient-nan", "nal"]),
+        (["NA", "nan", "Ünal"], ["patient-NA", "patient-nan", "Unal"]),
+        (["患者", "患者", "患者-7", "P1", "P1"], ["patient", "patient-2", "7", "P1", "P1-2"]),
         (["x,y\n", "x" * 99, "x" * 98], ["x_y", "x" * 64, "x" * 62 + "-2"]),
     ],
 )

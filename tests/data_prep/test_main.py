@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -59,6 +60,43 @@ def test_options_reach_the_cohort(dicom, tmp_path):
     assert nib.load(out / "images/D.nii.gz").shape == (10, 8, 6)
     assert nib.load(out / "native/A_label.nii.gz").get_fdata().sum() == 36
     assert (out / "split.csv").read_text() == "".join(f"{one},Inference\n" for one in "ABCD")
+
+
+def test_spacing_method_policy_and_classes_reach_the_files(dicom, tmp_path):
+    rule = {"classes": [
+        {"value": 3, "patterns": ["gtv.*"]}, {"value": 7, "names": ["Heart"], "policy": "first"}
+    ]}
+    (tmp_path / "rule.json").write_text(json.dumps(rule))
+    arguments = ["preprocess", "--dicom", str(dicom), "--roi", str(tmp_path / "rule.json")]
+    arguments += ["--spacing", "2.2", "1.6", "2.5"]
+    for method in ("cubic", "antialiased"):
+        assert main([*arguments, "--method", method, "--out", str(tmp_path / method)]) == 0
+    cubic, smooth = (
+        nib.load(tmp_path / one / "images/A.nii.gz") for one in ("cubic", "antialiased")
+    )
+    np.testing.assert_allclose(cubic.header.get_zooms(), (2.2, 1.6, 2.5), rtol=1e-6)
+    assert np.std(smooth.get_fdata()) < np.std(cubic.get_fdata())  # of white noise
+    label = nib.load(tmp_path / "cubic/native/A_label.nii.gz").get_fdata()
+    assert {value: int((label == value).sum()) for value in (3, 7)} == {3: 81, 7: 36}
+    small = nib.load(tmp_path / "cubic/labels/A.nii.gz")
+    assert set(np.unique(small.get_fdata())) == {0, 3, 7}
+    record = files.read_manifest(tmp_path / "cubic")["patients"][0]
+    assert [(one["value"], one["name"]) for one in record["roi"]["classes"]] == [
+        (3, "GTV-1"), (7, "Heart")
+    ]
+
+
+def test_lists_names_ids_that_one_side_lacks(dicom, tmp_path, capsys):
+    data = tmp_path / "data"
+    main(["preprocess", "--dicom", str(dicom), "--out", str(data)])
+    assert main(["lists", "--data", str(data)]) == 0
+    (tmp_path / "mine.csv").write_text("A,Training\n007,Inference\nB,Validation\n")
+    capsys.readouterr()
+    arguments = ["lists", "--data", str(data), "--split-file", str(tmp_path / "mine.csv")]
+    assert main(arguments) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "mine.csv lacks 1 ids: C", "ct.csv lacks 1 ids: 007", "label.csv lacks 1 ids: 007"
+    ]
 
 
 def test_nothing_usable_is_exit_code_1(dicom, tmp_path, capsys):

@@ -1,0 +1,196 @@
+"""Time ``data_prep preprocess`` beside the converters that people use: ``make bench``.
+
+    python benchmarks/data_prep.py --dicom PATIENT [--dcmrtstruct2nii PYTHON]
+
+One patient, CT slices and RTSTRUCT, in turns: ours (image and label at half resolution, native
+label, manifest), dcm2niix (the CT alone) and dcmrtstruct2nii (CT and one ROI), each with its
+start-up. Then copies of the patient under other ids with one worker and with two. Wall time tells
+what a user waits; CPU time hardly depends on what else the machine does.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+
+ROI = "GTV-1"
+
+LIMITS = {"dcmrtstruct2nii": 0.5, "dcm2niix": 1.3}
+"""At most this many times the converter's wall time."""
+
+MEMORY_MB = 600
+SPEED_UP = 1.8
+"""At least this many times faster with two workers."""
+
+HOW_TO = {
+    "dcm2niix": "apt-get install dcm2niix",
+    "dcmrtstruct2nii": "python -m venv V; V/bin/pip install dcmrtstruct2nii 'pydicom<3' "
+    "'numpy<2'; then --dcmrtstruct2nii V/bin/python",
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run took; ``memory_mb`` is the largest resident set of any of its processes."""
+
+    wall_s: float
+    cpu_s: float
+    memory_mb: float
+
+
+def measure(command: list[str], out_dir: Path, options: dict | None = None) -> Cost:
+    """Run a command to its end, writing into a new ``out_dir``.
+
+    :raises SystemExit: it failed.
+    """
+    shutil.rmtree(out_dir, ignore_errors=True)
+    out_dir.mkdir(parents=True)
+    log = out_dir.with_suffix(".log")
+    with log.open("wb") as stream:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=stream, env=os.environ | (options or {})
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - start
+    if status:
+        sys.exit(f"{' '.join(command)} failed:\n{log.read_text(errors='replace')[-2000:]}")
+    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def preprocess(dicom: Path, out: Path, workers: int) -> list[str]:
+    """Return the command line of ours."""
+    return [
+        sys.executable, "-m", "data_prep", "preprocess", "--dicom", str(dicom), "--out", str(out),
+        "--workers", str(workers),
+    ]
+
+
+def others(dicom: Path, out: Path, dcmrtstruct2nii: str) -> dict[str, list[str]]:
+    """Return the command lines of the converters that are installed; name those that are not."""
+    ct, structures = _folders(dicom)
+    found = {}
+    if shutil.which("dcm2niix"):
+        found["dcm2niix"] = ["dcm2niix", "-z", "y", "-o", str(out / "dcm2niix"), str(ct)]
+    test = [dcmrtstruct2nii, "-c", "import dcmrtstruct2nii.facade.dcmrtstruct2nii"]
+    if subprocess.run(test, capture_output=True).returncode == 0:
+        arguments = [str(structures), str(ct), str(out / "dcmrtstruct2nii")]
+        code = (  # its command line cannot choose an ROI with today's cleo
+            "from dcmrtstruct2nii.facade.dcmrtstruct2nii import dcmrtstruct2nii;"
+            f"dcmrtstruct2nii(*{arguments!r}, structures=[{ROI!r}])"
+        )
+        found["dcmrtstruct2nii"] = [dcmrtstruct2nii, "-c", code]
+    for name in LIMITS:
+        if name not in found:
+            print(f"{name} is not installed and was left out: {HOW_TO[name]}")
+    return found
+
+
+def _folders(dicom: Path) -> tuple[Path, Path]:
+    """Return the folder of the CT and the RTSTRUCT file."""
+    ct = structures = None
+    for path in sorted(path for path in dicom.rglob("*") if path.is_file()):
+        try:
+            modality = pydicom.dcmread(path, specific_tags=["Modality"]).Modality
+        except (pydicom.errors.InvalidDicomError, AttributeError):
+            continue
+        ct = path.parent if modality == "CT" else ct
+        structures = path if modality == "RTSTRUCT" else structures
+    if ct is None or structures is None:
+        sys.exit(f"{dicom} has no CT or no RTSTRUCT")
+    return ct, structures
+
+
+def copies(dicom: Path, out: Path, count: int) -> Path:
+    """Write the patient ``count`` times, each under an id of its own."""
+    for path in (path for path in dicom.rglob("*") if path.is_file()):
+        try:
+            dataset = pydicom.dcmread(path)
+        except pydicom.errors.InvalidDicomError:
+            continue
+        for k in range(count):
+            dataset.PatientID = f"COPY-{k:03}"
+            target = out / dataset.PatientID / path.relative_to(dicom)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            dataset.save_as(target)
+    return out
+
+
+def row(name: str, runs: list[Cost]) -> Cost:
+    """Print the medians of some runs, and return them."""
+    middle = Cost(
+        *(statistics.median(getattr(run, key) for run in runs) for key in Cost.__annotations__)
+    )
+    print(f"{name:28}{middle.wall_s:9.2f}{middle.cpu_s:9.2f}{middle.memory_mb:11.0f}", flush=True)
+    return middle
+
+
+def verdict(text: str, value: float, limit: float, at_least: bool = False) -> None:
+    """Print a figure beside the one to be reached."""
+    reached = value >= limit if at_least else value <= limit
+    sign = ">=" if at_least else "<="
+    print(f"  {text}: {value:.2f} ({sign} {limit:g}: {'reached' if reached else 'MISSED'})")
+
+
+def main() -> None:
+    """Run both comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dicom", type=Path, help="a patient's folder; default: a phantom")
+    parser.add_argument("--dcmrtstruct2nii", default=sys.executable, metavar="PYTHON",
+                        help="an interpreter that has dcmrtstruct2nii")
+    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--patients", type=int, default=96, help="for workers; 0: leave out")
+    options = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        compare(options, scratch)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def compare(options: argparse.Namespace, scratch: Path) -> None:
+    """Print both tables."""
+    dicom = options.dicom
+    if dicom is None:
+        phantom = ["--patients", "1", "--matrix", "512", "--slices", "134"]
+        command = [sys.executable, "-m", "data_prep", "phantom", *phantom]
+        measure([*command, "--out", str(scratch / "dicom")], scratch / "dicom")
+        dicom = scratch / "dicom" / "PHANTOM-001"
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python "
+          f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}; {dicom.name}; medians of "
+          f"{options.rounds} runs in turns")
+    commands = {"data_prep": preprocess(dicom, scratch / "data_prep", 1)}
+    commands |= others(dicom, scratch, options.dcmrtstruct2nii)
+    runs = {name: [] for name in commands}
+    for number in range(options.rounds + 1):
+        for name, command in commands.items():
+            cost = measure(command, scratch / name)
+            runs[name] += [cost] if number else []  # the first round fills the disk's cache
+    print(f"{'':28}{'wall s':>9}{'CPU s':>9}{'memory MB':>11}")
+    medians = {name: row(name, costs) for name, costs in runs.items()}
+    ours = medians.pop("data_prep")
+    for name, theirs in medians.items():
+        verdict(f"wall time of {name}, times", ours.wall_s / theirs.wall_s, LIMITS[name])
+    verdict("memory, MB", ours.memory_mb, MEMORY_MB)
+    if options.patients:
+        cohort = copies(dicom, scratch / "cohort", options.patients)
+        both = {1: [], 2: []}
+        for _ in range(max(1, options.rounds // 2)):
+            for workers, costs in both.items():
+                out = scratch / f"workers{workers}"
+                costs.append(measure(preprocess(cohort, out, workers), out))
+        one, two = (row(f"{options.patients} patients, {n} worker(s)", both[n]) for n in both)
+        verdict("two workers, times faster", one.wall_s / two.wall_s, SPEED_UP, at_least=True)
+
+
+if __name__ == "__main__":
+    main()

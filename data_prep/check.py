@@ -1,0 +1,311 @@
+"""Look at a cohort before anything is trained on it: one row a patient, a verdict and the fix.
+
+What only a person can judge is shown (:mod:`data_prep.contact_sheet`); what can be measured is
+held against the limits below. A patient is ``refused`` if ``preprocess`` would refuse it, ``warn``
+if something is to be looked at, else ``ok``.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from data_prep import DataError, contact_sheet, files, fingerprint, geometry, job, lungs
+from data_prep.cohort import ONE_PROCESS, PLAIN, find_patients
+from data_prep.engine import Engine, Failure
+from data_prep.job import Parameters
+from data_prep.layout import safe_ids
+from data_prep.patient import PatientData, ReadOptions, read_patient
+from data_prep.progress import Progress
+from data_prep.scan import PatientFiles
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+REPORT = "check.json"
+SHEET = "contact.png"
+
+VERDICTS = ("ok", "warn", "refused")
+
+LARGEST_STEP_MM = 5.0
+"""Thicker slices cut a tumour of 1 mL into two or three; NSCLC-Radiomics has 3 mm."""
+
+AIR_BELOW_HU, BONE_ABOVE_HU = -800, 200
+"""A CT of the chest has lung and air below the one and bone above the other; stored values that
+were never rescaled, or rescaled twice, do not."""
+
+VOLUME_ML = (0.1, 1000.0)
+"""Beyond this a tumour is more likely a wrong ROI: 0.1 mL is a ball of 6 mm; Lung-Left alone is
+above 1000."""
+
+AGREEMENT = 0.95
+"""Dice of RTSTRUCT and DICOM SEG below which they are not two copies of one contour."""
+
+
+@dataclass(frozen=True)
+class CheckJob:
+    """What a worker needs to check a patient."""
+
+    patient_id: str
+    patient: PatientFiles
+    parameters: Parameters
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A patient's entry in the report, its tile for the sheet, and what the fingerprint needs."""
+
+    entry: dict
+    tile: contact_sheet.Tile | None = None
+    profile: fingerprint.Profile | None = None
+    scan_digest: str = ""
+    """Of the CT's Hounsfield units: the same for two patients whose CTs are the same."""
+
+
+def check_cohort(
+    dicom_dir: Path, out_dir: Path, parameters: Parameters, engine: Engine = ONE_PROCESS
+) -> dict:
+    """Check all patients under a folder; write ``check.json`` and ``contact.png``.
+
+    :return: the report: ``patients`` (entries), ``verdicts`` (counts), ``fingerprint``.
+    :raises DataError: wrong parameters, no DICOM file, or no folder to write.
+    """
+    parameters.check()
+    engine.check()
+    results: dict[int, Checked] = {}
+    with engine.session() as run:
+        patients, unreadable, others = find_patients(dicom_dir, run)
+        files.make_folder(out_dir)
+        ids = safe_ids(one.name for one in patients)
+        jobs = [CheckJob(*pair, parameters) for pair in zip(ids, patients, strict=True)]
+        with Progress("Checking", len(jobs), "patients") as bar:
+            bar.update(0)
+            for number, result in run(check_patient, jobs):
+                if isinstance(result, Failure):
+                    result = Checked(_blank(jobs[number]) | _refusal(result.reason))
+                results[number] = result
+                bar.update(len(results))
+    checked = [results[number] for number in range(len(jobs))]
+    _note_copies(checked)
+    entries = [one.entry for one in checked]
+    counts = Counter(entry["verdict"] for entry in entries)
+    report = {
+        "software": files.versions(),
+        "roi_rule": parameters.rule().as_dict(),
+        "warnings": job.unreadable_warning(unreadable),
+        "other_files": others,
+        "verdicts": {verdict: counts[verdict] for verdict in VERDICTS},
+        "fingerprint": fingerprint.of_cohort([one.profile for one in checked if one.profile]),
+        "patients": entries,
+    }
+    files.write_json(out_dir / REPORT, report)
+    contact_sheet.draw([_caption(one) for one in checked], out_dir / SHEET)
+    return report
+
+
+def check_patient(one: CheckJob) -> Checked:
+    """Read a patient as ``preprocess`` would and measure it; pure but for the reading."""
+    entry = _blank(one)
+    reading = one.parameters.reading()
+    try:
+        data = read_patient(
+            one.patient,
+            one.parameters.rule(),
+            ReadOptions(reading.allow_unlabelled, reading.resample_oblique, compare_sources=True),
+        )
+    except DataError as error:
+        return Checked(entry | _refusal(str(error)))
+    except Exception as error:  # a fault of ours must not hide the other patients
+        return Checked(entry | _refusal(f"{job.UNFORESEEN}{type(error).__name__}: {error}"))
+    volume, spacing_mm = data.volume, geometry.spacing_mm(data.volume.affine_lps)
+    found = lungs.find_lungs(volume.array, spacing_mm)
+    profile = fingerprint.of_patient(volume.array, data.label, spacing_mm)
+    entry |= _measure_ct(data, profile) | _measure_label(data, found, profile)
+    entry["findings"] += [*data.warnings, *findings(entry)]
+    entry["verdict"] = "warn" if entry["findings"] else "ok"
+    tile = contact_sheet.make_tile(volume.array, data.label, volume.affine_lps, found)
+    digest = hashlib.sha256(np.ascontiguousarray(volume.array.T)).hexdigest()
+    return Checked(entry, tile, profile, digest)
+
+
+def _blank(one: CheckJob) -> dict:
+    """Return what is known of a patient before its pixels are read."""
+    series = [
+        {"series_uid": s.series_uid, "files": len(s.slices)} for s in one.patient.series.values()
+    ]
+    return {
+        "id": one.patient_id,
+        "source": one.patient.source,
+        "verdict": "ok",
+        "series_found": series,
+        "rtstruct_files_found": len(one.patient.structure_paths),
+        "seg_files_found": len(one.patient.seg_paths),
+        "findings": job.unreadable_warning(one.patient.unreadable),
+    }
+
+
+def _refusal(reason: str) -> dict:
+    return {"verdict": "refused", "findings": [reason]}
+
+
+def _measure_ct(data: PatientData, profile: fingerprint.Profile) -> dict:
+    volume = data.volume
+    return {
+        "series_uid": volume.series_uid,
+        "spacing_mm": [round(mm, 4) for mm in profile.spacing_mm],
+        "shape": list(profile.shape),
+        "slices_found": len(volume.slice_positions_mm),
+        "slices_expected": volume.layout.size,
+        "gaps_mm": [[round(a, 2), round(b, 2)] for a, b in volume.gaps],
+        "hu_range": [int(volume.array.min()), int(volume.array.max())],
+    }
+
+
+def _measure_label(
+    data: PatientData, found: lungs.Lungs | None, profile: fingerprint.Profile
+) -> dict:
+    names = [one.name for one in data.chosen]
+    measured = {
+        "roi": names,
+        "roi_others": list(data.others),
+        "lungs_ml": round(found.volume_ml) if found else None,
+    }
+    if data.label is None:
+        return measured
+    where = np.argwhere(data.label)
+    index = where.mean(axis=0)
+    last = data.label.shape[2] - 1
+    affine_ras = geometry.lps_to_ras(data.volume.affine_lps)
+    return measured | {
+        "volume_ml": round(profile.volume_ml, 3),
+        "label_slices": len(np.unique(where[:, 2])),
+        "label_at_end": bool(np.isin([0, last], where[:, 2]).any()),
+        "label_proportion": profile.label_proportion,
+        "centroid_ras_mm": (affine_ras @ [*index, 1])[:3].round(2).tolist(),
+        "in_lung_box": found.contains(index) if found else None,
+        "dice_rtstruct_seg": data.dice_rtstruct_seg,
+    }
+
+
+def findings(entry: dict) -> list[str]:
+    """Hold a patient's numbers against the limits: what was expected, found, and what to do.
+
+    :param entry: with the keys of the report; those of a label are absent without one.
+    """
+    texts = []
+    if entry["gaps_mm"]:
+        texts.append(
+            f"{len(entry['gaps_mm'])} gaps between slices: found {entry['slices_found']} of "
+            f"{entry['slices_expected']}. What lies between is interpolated; fetch the series "
+            "again if the archive has more."
+        )
+    if entry["spacing_mm"][2] > LARGEST_STEP_MM:
+        texts.append(
+            f"Slices are {entry['spacing_mm'][2]:g} mm apart, expected at most {LARGEST_STEP_MM:g}."
+            " Take a thinner reconstruction if there is one."
+        )
+    low, high = entry["hu_range"]
+    if low > AIR_BELOW_HU or high < BONE_ABOVE_HU:
+        texts.append(
+            f"Hounsfield units run from {low} to {high}, expected below {AIR_BELOW_HU} to above "
+            f"{BONE_ABOVE_HU}. Check Rescale Slope and Intercept of the series."
+        )
+    if "volume_ml" not in entry:
+        return texts
+    if not VOLUME_ML[0] <= entry["volume_ml"] <= VOLUME_ML[1]:
+        texts.append(
+            f"The label has {entry['volume_ml']:g} mL, expected {VOLUME_ML[0]:g} to "
+            f"{VOLUME_ML[1]:g}. Check that {', '.join(entry['roi'])} is the ROI wanted (--roi)."
+        )
+    if entry["in_lung_box"] is False:
+        texts.append(
+            "The label's centroid lies outside the box around the lungs. Look at the contact "
+            "sheet; the structure set may belong to another CT."
+        )
+    if entry["label_at_end"]:
+        texts.append(
+            "The label reaches the first or last slice of the CT and may be cut there. Fetch the "
+            "whole series, or accept a cut label."
+        )
+    agreement = entry["dice_rtstruct_seg"]
+    if agreement is not None and agreement < AGREEMENT:
+        texts.append(
+            f"RTSTRUCT and DICOM SEG differ: Dice {agreement:.3f}, expected at least {AGREEMENT}. "
+            "Look at both, and name the one to use in the sources of a rule file (--roi)."
+        )
+    return texts
+
+
+def _note_copies(checked: list[Checked]) -> None:
+    """Add a finding to patients whose CT is another patient's too: it could be in two phases."""
+    by_digest: dict[str, list[dict]] = {}
+    for one in checked:
+        if one.scan_digest:
+            by_digest.setdefault(one.scan_digest, []).append(one.entry)
+    for entries in by_digest.values():
+        for entry in entries if len(entries) > 1 else ():
+            others = ", ".join(other["id"] for other in entries if other is not entry)
+            entry["findings"].append(
+                f"The same CT is also that of {others}: it may be trained on and tested. Keep one."
+            )
+            entry["verdict"] = "warn"
+
+
+def _caption(one: Checked) -> tuple[str, str, str, contact_sheet.Tile | None]:
+    """Return title, subtitle, verdict and tile for the contact sheet."""
+    entry = one.entry
+    volume = f"{entry['volume_ml']:.1f} mL" if "volume_ml" in entry else "no label"
+    return entry["id"], volume if one.tile else "", entry["verdict"], one.tile
+
+
+def report(result: dict, console: "Console") -> None:
+    """Print a row for each patient, every finding in full, and the cohort in a few lines."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    columns = ("id", "CTs", "slices", "spacing mm", "gaps", "HU", "ROI", "mL", "label %")
+    table = Table(*columns, "in lungs", "RS/SEG", "verdict", box=None)
+    for entry in result["patients"]:
+        table.add_row(*(escape(cell) for cell in _cells(entry)))
+    console.print(table)
+    for text in result["warnings"]:
+        console.print(f"warning: {text}", **PLAIN)
+    for entry in result["patients"]:
+        for text in entry["findings"]:
+            console.print(f"{entry['id']} {entry['verdict']}: {text}", **PLAIN)
+    for key, value in result["fingerprint"].items():
+        if key not in ("patients", "labelled", "percentiles"):
+            spreads = value if isinstance(value[0], list) else [value]
+            told = (f"{one[3]:g} ({one[1]:g} to {one[-2]:g})" for one in spreads)
+            console.print(f"{key}, median (5 to 95 %): {' x '.join(told)}", **PLAIN)
+    verdicts = result["verdicts"]
+    console.print(", ".join(f"{verdicts[one]} {one}" for one in VERDICTS), **PLAIN)
+
+
+def _cells(entry: dict) -> list[str]:
+    """Return a patient's row; what a refused patient lacks is a dash."""
+    in_lungs = {True: "yes", False: "NO"}.get(entry.get("in_lung_box"), "-")
+    dice = entry.get("dice_rtstruct_seg")
+    cells = [entry["id"], str(len(entry["series_found"]))]
+    if "shape" in entry:
+        found, expected = entry["slices_found"], entry["slices_expected"]
+        cells += [
+            str(found) if found == expected else f"{found} of {expected}",
+            "x".join(f"{mm:.3g}" for mm in entry["spacing_mm"]),
+            str(len(entry["gaps_mm"])),
+            "{}..{}".format(*entry["hu_range"]),
+            ", ".join(entry["roi"]) or "-",
+        ]
+    else:
+        cells += ["-"] * 5
+    labelled = "volume_ml" in entry
+    return cells + [
+        f"{entry['volume_ml']:.1f}" if labelled else "-",
+        f"{100 * entry['label_proportion']:.3f}" if labelled else "-",
+        in_lungs,
+        f"{dice:.3f}" if dice is not None else "-",
+        entry["verdict"],
+    ]

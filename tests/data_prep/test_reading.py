@@ -1,0 +1,119 @@
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from data_prep import DataError, reading
+from data_prep.reading import NotDicomError, read_header, read_whole
+
+MB = 2**20
+
+
+def peak_bytes(call):
+    """Return what was raised and the most memory that was held meanwhile."""
+    tracemalloc.start()
+    with pytest.raises(DataError) as caught:
+        call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return str(caught.value), peak
+
+
+@pytest.fixture
+def path(patient):
+    return patient(slices=2).write().folder / "000"
+
+
+@pytest.mark.parametrize("read", [read_header, read_whole])
+def test_what_is_no_dicom(tmp_path, read):
+    path = tmp_path / "file"
+    contents = [b"", b"hello", b"\0" * 500, np.random.default_rng(0).bytes(5000)]
+    for content, message in zip(contents, ["empty file", *["not DICOM"] * 3], strict=True):
+        path.write_bytes(content)
+        with pytest.raises(NotDicomError, match=message):
+            read(path)
+
+
+@pytest.mark.parametrize("read", [read_header, read_whole])
+@pytest.mark.parametrize("length", [133, 150, 200, 260])
+def test_a_truncated_header(path, read, length):
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(DataError, match="damaged DICOM|cut off"):
+        read(path)
+
+
+def test_with_and_without_preamble_and_meta_information(path):
+    content = path.read_bytes()
+    whole, digest = read_whole(path)
+    start = content.index(b"\x08\0\x08\0")
+    path.write_bytes(content[start:])
+    bare, _ = read_whole(path)
+    assert bare.SOPInstanceUID == whole.SOPInstanceUID
+    assert bare.PixelData == whole.PixelData
+    assert len(digest) == 64
+
+
+def test_a_header_ends_before_pixels_and_contours(path, patient):
+    assert "PixelData" not in read_header(path)
+    made = patient("S")
+    made.structures({"GTV-1": None})
+    header = read_header(made.folder / "rs.dcm")
+    assert header.Modality == "RTSTRUCT"
+    assert "ROIContourSequence" not in header
+
+
+def test_a_length_of_4_gb_makes_no_room_for_it(path):
+    content = path.read_bytes()
+    at = content.index(b"\x08\0\x60\0CS") + 4
+    path.write_bytes(content[:at] + b"OB\0\0\xf0\xff\xff\xff" + content[at + 4 :])
+    for read in (read_header, read_whole):
+        try:
+            tracemalloc.start()
+            read(path)
+        except DataError:
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 2 * MB
+        tracemalloc.stop()
+
+
+def deflated(path, patient, pixels):
+    """Write a deflated CT slice whose pixels are zeros."""
+    one = patient("deflated").slices[0]
+    one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    one.PixelData = bytes(pixels)
+    one.save_as(path, enforce_file_format=True)
+
+
+def test_a_deflated_bomb_is_not_inflated(path, patient, monkeypatch):
+    deflated(path, patient, 64 * MB)
+    assert path.stat().st_size < MB / 8
+    monkeypatch.setattr(reading, "MAX_INFLATED_BYTES", 32 * MB)
+    for read in (read_header, read_whole):
+        message, peak = peak_bytes(lambda read=read: read(path))
+        assert message == f"deflated, and grows beyond {32 * MB} bytes: not read"
+        assert peak < 40 * MB
+    monkeypatch.setattr(reading, "MAX_INFLATED_BYTES", 80 * MB)
+    assert len(read_whole(path)[0].PixelData) == 64 * MB
+
+
+def test_a_damaged_deflated_file(path, patient):
+    deflated(path, patient, 1000)
+    content = path.read_bytes()
+    path.write_bytes(content[:-200] + b"\xff" * 100)
+    with pytest.raises(DataError, match="damaged DICOM"):
+        read_whole(path)
+    packed = zlib.compress(b"x")
+    path.write_bytes(b"\0" * 128 + b"DICM" + b"1.2.840.10008.1.2.1.99" + packed)
+    with pytest.raises(DataError, match="no length of the meta information"):
+        read_whole(path)
+
+
+def test_a_file_larger_than_any_ct_is_not_read(path):
+    with path.open("ab") as stream:
+        stream.truncate(reading.MAX_FILE_BYTES + 1)  # sparse
+    for read in (read_header, read_whole):
+        message, peak = peak_bytes(lambda read=read: read(path))
+        assert "expected at most 536870912" in message
+        assert peak < MB
