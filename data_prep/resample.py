@@ -82,6 +82,17 @@ def _cell_sums(mask: np.ndarray, factor: int) -> np.ndarray:
     return np.add.reduceat(columns, starts[1], axis=1, dtype=np.int16)
 
 
+def check_probability(probability: np.ndarray) -> None:
+    """:raises DataError: a value is not finite or outside [0, 1]."""
+    low, high = float(np.min(probability)), float(np.max(probability))
+    tolerance = PROBABILITY_TOLERANCE
+    if not (low >= -tolerance and high <= 1.0 + tolerance):  # false for NaN too
+        raise DataError(
+            f"probabilities run from {low:g} to {high:g}, expected 0 to 1. Take NiftyNet's output "
+            "after softmax (output_prob = True), not logits."
+        )
+
+
 def to_native(
     probability: np.ndarray,
     coarse_affine: np.ndarray,
@@ -95,13 +106,7 @@ def to_native(
     :return: float32 of ``native_shape``, x fastest in memory; 0 outside the coarse grid.
     :raises DataError: a value is not finite or outside [0, 1].
     """
-    low, high = float(np.min(probability)), float(np.max(probability))
-    tolerance = PROBABILITY_TOLERANCE
-    if not (low >= -tolerance and high <= 1.0 + tolerance):  # false for NaN too
-        raise DataError(
-            f"probabilities run from {low:g} to {high:g}, expected 0 to 1. Take NiftyNet's output "
-            "after softmax (output_prob = True), not logits."
-        )
+    check_probability(probability)
     coarse = sitk.GetImageFromArray(np.asarray(probability, np.float32).T)
     _place(coarse, coarse_affine)
     native = sitk.Image([int(n) for n in native_shape], sitk.sitkUInt8)
