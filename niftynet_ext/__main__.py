@@ -1,0 +1,89 @@
+"""``python -m niftynet_ext``: evaluate."""
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from data_prep import DataError
+from niftynet_ext.evaluation import cases, cohort, tables
+
+WIDTH = 132  # of the tables, where the terminal is narrower or none
+PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+def main(argv=None):
+    """Run one sub-command.
+
+    :return: exit code: 0, or 2 for wrong input
+    """
+    options = _parser().parse_args(argv)
+    try:
+        options.run(options)
+    except (DataError, OSError, ValueError) as error:
+        print(f"niftynet_ext {options.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m niftynet_ext", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    one = commands.add_parser("evaluate", help="score predictions; print the paper's tables",
+                              description="Score one or several models against references.")
+    _add_references(one)
+    one.add_argument("--predictions", nargs="+", required=True, metavar="[NAME[@ITERATION]=]FOLDER",
+                     help="masks or probabilities, one folder for each model")
+    one.add_argument("--out", type=Path, required=True, help="folder for CSV and JSON")
+    one.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    one.set_defaults(run=_evaluate)
+    return parser
+
+
+def _add_references(parser):
+    parser.add_argument("--references", type=Path, required=True,
+                        help="folder that preprocess wrote, or one of NIfTI masks")
+    parser.add_argument("--set", help="Training, Validation or Inference: score this set only "
+                        "(default: every set that was predicted); names a folder of NIfTI masks")
+
+
+def _evaluate(options):
+    models = [cohort.parse_model(text) for text in options.predictions]
+    patients, by_slice = score_models(models, options.references, options.set)
+    summary = cohort.summarise(patients, by_slice, options.seed)
+    tests = cohort.compare(patients)
+    tables.write(options.out, summary, patients, by_slice, tests, seed=options.seed,
+                 references=str(options.references),
+                 predictions={cohort.label(*one[:2]): str(one.folder) for one in models})
+    console = Console(width=max(Console().width, WIDTH))
+    for group in patients["set"].unique():
+        console.print(tables.dice_table(summary, group))
+        console.print(tables.distance_table(summary, group))
+    if len(tests):
+        console.print(tables.test_table(tests))
+    console.print(f"Per slice, per patient and cohort, as CSV and JSON: {options.out}", **PLAIN)
+
+
+def score_models(models, folder, which=None):
+    """Score models against the same references.
+
+    :param models: list of :class:`~.evaluation.cohort.Model`
+    :param folder: of the references
+    :param which: set to score
+    :return: DataFrames of all patients and of all slices
+    :raises DataError: two models have one name and iteration, or a model cannot be scored
+    """
+    labels = [cohort.label(*one[:2]) for one in models]
+    twice = sorted({one for one in labels if labels.count(one) > 1})
+    if twice:
+        raise DataError(f"{', '.join(twice)} is given more than once. Name the folders: "
+                        f"NAME@ITERATION=FOLDER.")
+    references, unlabelled = cases.find_references(folder, which)
+    scored = [cohort.score_model(one, references, which, unlabelled) for one in models]
+    return tuple(pd.concat(one, ignore_index=True) for one in zip(*scored, strict=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
