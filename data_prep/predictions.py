@@ -63,6 +63,18 @@ def patient_id(name: str, postfix: str = POSTFIX) -> str:
     return stem
 
 
+def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
+    """Return shape (x, y, z) and affine of a volume, of its header alone.
+
+    :raises DataError: unreadable.
+    """
+    try:
+        image = nib.load(path)
+    except Exception as error:  # nibabel, gzip and zlib each have their own
+        raise DataError(f"{path} cannot be read ({error}). Run inference again.") from error
+    return image.shape[:3], image.affine
+
+
 def read_foreground(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the foreground of a mask or probability map of one or two channels.
 

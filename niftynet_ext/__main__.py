@@ -1,4 +1,4 @@
-"""``python -m niftynet_ext``: evaluate."""
+"""``python -m niftynet_ext``: evaluate, select, ensemble."""
 import argparse
 import sys
 from pathlib import Path
@@ -7,7 +7,9 @@ import pandas as pd
 from rich.console import Console
 
 from data_prep import DataError
+from niftynet_ext import ensemble, selection
 from niftynet_ext.evaluation import cases, cohort, tables
+from niftynet_ext.rounds import PAPER_PLAN, RoundsError
 
 WIDTH = 132  # of the tables, where the terminal is narrower or none
 PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -21,7 +23,7 @@ def main(argv=None):
     options = _parser().parse_args(argv)
     try:
         options.run(options)
-    except (DataError, OSError, ValueError) as error:
+    except (DataError, RoundsError, OSError, ValueError) as error:
         print(f"niftynet_ext {options.command}: {error}", file=sys.stderr)
         return 2
     return 0
@@ -39,14 +41,40 @@ def _parser():
     one.add_argument("--out", type=Path, required=True, help="folder for CSV and JSON")
     one.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     one.set_defaults(run=_evaluate)
+
+    one = commands.add_parser("select", help="each model's best checkpoint by Dice3D",
+                              description="Compare checkpoints on the validation patients.")
+    _add_references(one, "Validation")
+    which = one.add_mutually_exclusive_group(required=True)
+    which.add_argument("--predictions", nargs="+", metavar="[NAME[@ITERATION]=]FOLDER",
+                       help="one folder for each checkpoint")
+    which.add_argument("-c", "--config", nargs="+", type=Path, metavar="INI",
+                       help="infer the checkpoints of these networks first, if not yet done")
+    one.add_argument("--iterations", nargs="+", type=int, metavar="N",
+                     default=[stage.last for stage in PAPER_PLAN],
+                     help="checkpoints, with -c (default: the paper's, %(default)s)")
+    one.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    one.set_defaults(run=_select)
+
+    one = commands.add_parser("ensemble", help="combine models' probabilities",
+                              description="Combine folders of probability maps into one.")
+    one.add_argument("--predictions", nargs="+", type=Path, required=True, metavar="FOLDER",
+                     help="one folder for each model")
+    one.add_argument("--out", type=Path, required=True, help="folder to write")
+    one.add_argument("--method", choices=ensemble.METHODS, default="mean",
+                     help="default: %(default)s")
+    one.add_argument("--weights", nargs="+", type=float, metavar="W",
+                     help="one for each folder (default: equal)")
+    one.set_defaults(run=_ensemble)
     return parser
 
 
-def _add_references(parser):
+def _add_references(parser, default=None):
     parser.add_argument("--references", type=Path, required=True,
                         help="folder that preprocess wrote, or one of NIfTI masks")
-    parser.add_argument("--set", help="Training, Validation or Inference: score this set only "
-                        "(default: every set that was predicted); names a folder of NIfTI masks")
+    parser.add_argument("--set", default=default,
+                        help="Training, Validation or Inference: score this set only (default: "
+                        f"{default or 'every set that was predicted'}); names a folder of masks")
 
 
 def _evaluate(options):
@@ -64,6 +92,29 @@ def _evaluate(options):
     if len(tests):
         console.print(tables.test_table(tests))
     console.print(f"Per slice, per patient and cohort, as CSV and JSON: {options.out}", **PLAIN)
+
+
+def _select(options):
+    if options.config:
+        models = selection.infer_all(options.config, options.iterations, options.references,
+                                     options.set)
+    else:
+        models = [cohort.parse_model(text) for text in options.predictions]
+    summary = cohort.summarise(*score_models(models, options.references, options.set))
+    best = selection.select(summary)
+    folders = {one[:2]: one.folder for one in models}
+    selection.write(options.out, summary, best, folders)
+    console = Console(width=max(Console().width, WIDTH))
+    console.print(tables.dice_table(summary, options.set))
+    for row in best.to_dict("records"):
+        console.print(f"best of {row['model']}: {cohort.label(row['model'], row['iteration'])}, "
+                      f"Dice3D {row['dice_3d_mean']:.3f}", **PLAIN)
+    console.print(f"The choice is in {options.out}.", **PLAIN)
+
+
+def _ensemble(options):
+    written = ensemble.ensemble(options.predictions, options.out, options.weights, options.method)
+    print(f"{len(written)} patients of {len(options.predictions)} models are in {options.out}.")
 
 
 def score_models(models, folder, which=None):

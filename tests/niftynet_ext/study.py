@@ -53,8 +53,8 @@ class Study:
         folder = (model or self.model).folder
         return write(folder / f"{one}_niftynet_out.nii.gz", array, affine)
 
-    def predict_coarse(self, one, mask, factor=2):
+    def predict_coarse(self, one, mask, factor=2, model=None):
         """Write what a network gives: two channels on the coarse grid, (x, y, z, 1, 2)."""
         coarse = resample.reduce_label(mask, factor).astype(np.float32)
         both = np.stack([1 - coarse, coarse], -1)[..., None, :]
-        return self.predict(one, both, affine=resample.coarse_affine(AFFINE, factor))
+        return self.predict(one, both, model, resample.coarse_affine(AFFINE, factor))
