@@ -20,6 +20,9 @@ from niftynet_ext import __version__
 
 MANUFACTURER = "niftynet_ext"
 
+DEFAULT_LABEL = "GTV-auto"
+"""Not a spelling of GTV-1: what a model drew is never taken for a reference to train on."""
+
 _TYPE_2 = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
     "StudyID", "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator",

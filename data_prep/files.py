@@ -65,15 +65,19 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
+def write_nifti(
+    path: Path, array: np.ndarray, affine_ras: np.ndarray, description: str = ""
+) -> None:
     """Write ``.nii.gz`` with sform and qform both set to the affine (code 1, scanner).
 
     :param array: (x, y, z) of the type to be stored.
+    :param description: for the header's ``descrip``, 79 characters at most.
     """
     image = nib.Nifti1Image(array, affine_ras)
     image.set_sform(affine_ras, code=1)
     image.set_qform(affine_ras, code=1)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description
     write_bytes(path, gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
 
 
