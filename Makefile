@@ -17,11 +17,12 @@ INI_v2 = densehighres3dnet_v2
 INI_baseline = highres3dnet_matched
 INI = $(or $(INI_$(NET)),$(error NET=$(NET) is not one of v1, v2, baseline))
 
+COMMA = ,
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help install demo preprocess train inference restore test lint clean
+.PHONY: help install demo segment preprocess train inference restore test lint clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -32,6 +33,8 @@ help:
 ## make train NET=v1                 the paper's two rounds; run again, it goes on
 ## make inference NET=v1             probabilities of the test patients
 ## make restore NET=v1               masks on the CTs' own grids, and Dice3D
+## make segment DICOM=DIR MODEL=DIR OUT=DIR    a new patient to DICOM SEG and RTSTRUCT; the mean of
+##                                   several models: MODEL=DIR,DIR
 
 install: $(READY)
 
@@ -53,6 +56,10 @@ inference: $(READY)
 restore: $(READY)
 	$(BIN)/python -m data_prep restore --data '$(OUT)' --predictions models/$(INI)/inference --out models/$(INI)/masks
 	$(BIN)/python -m data_prep picture --data '$(OUT)' --masks models/$(INI)/masks --out models/$(INI)/picture.png
+
+segment: $(READY)
+	$(if $(and $(DICOM),$(MODEL),$(filter command,$(origin OUT))),,$(error say make segment DICOM=<folder> MODEL=<model_dir>[,<model_dir>...] OUT=<folder>))
+	$(BIN)/python -m data_prep segment --dicom '$(DICOM)' --model $(subst $(COMMA), ,$(MODEL)) --out '$(OUT)' $(ARGS)
 
 demo: $(READY)
 	$(BIN)/python -m data_prep phantom --out demo/dicom --patients 12 --matrix 128 --slices 28

@@ -130,6 +130,21 @@ def test_masks_on_the_ct_s_own_grid(job, inferred, capsys):
     assert set(np.unique(mask.dataobj)) <= {0, 1}
 
 
+def test_a_new_patient_from_dicom_to_dicom(job, inferred):
+    patient, = split(job, "Inference")
+    assert data_prep(["restore", "--data", str(job / "demo" / "data"),
+                      "--predictions", str(inferred), "--out", str(job / "restored")]) == 0
+    assert data_prep(["segment", "--dicom", str(job / "dicom" / patient),
+                      "--model", str(job / "demo" / "model"), "--out", str(job / "new")]) == 0
+    restored = nibabel.load(job / "restored" / f"{patient}_mask.nii.gz")
+    mask = nibabel.load(job / "new" / "mask.nii.gz")
+    assert np.array_equal(mask.affine, restored.affine)
+    assert np.mean(mask.get_fdata() != restored.get_fdata()) < 1e-3  # sums in another order
+    names = {path.name for path in (job / "new").iterdir()}
+    assert names == {"mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm", "overlay.png",
+                     "summary.json"}
+
+
 def test_niftynets_own_evaluation(job, inferred):
     done = net_segment(job, "inference", "-c", "net.ini", "--output_prob", "False",
                        "--save_seg_dir", job / "hard")
