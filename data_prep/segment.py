@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import DataError, derived, files, geometry, picture, planes, predictions, resample
+from data_prep import DataError, derived, files, geometry, panels, planes, predictions, resample
 from data_prep.model import Model, infer, open_model
 from data_prep.scan import CtSeries, scan
 from data_prep.series import Volume, choose_series, read_volume
@@ -133,12 +133,12 @@ def _joint_sha256(models: list[Model]) -> str:
 
 
 def _draw(path: Path, volume: Volume, mask: np.ndarray, affine_ras: np.ndarray) -> None:
-    case = picture.Case(
+    case = panels.Case(
         f"CT series {volume.series_uid}",
         planes.Grid(volume.array, affine_ras),
         planes.Grid(mask, affine_ras),
     )
-    picture.draw_panels([case], path, RESEARCH_USE)
+    files.write_bytes(path, panels.draw_panels([case], RESEARCH_USE))
 
 
 def _summary(

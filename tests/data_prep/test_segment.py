@@ -82,7 +82,7 @@ def test_the_notice_is_everywhere_and_the_patient_only_in_dicom(patient, tmp_pat
 
 def test_all_files_or_none(patient, tmp_path, networks, monkeypatch):
     folder, out = patient().write().folder, tmp_path / "out"
-    monkeypatch.setattr(segment.picture, "draw_panels", lambda *_: 1 / 0)
+    monkeypatch.setattr(segment.panels, "draw_panels", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(folder, out, "0.9")
     assert list(out.iterdir()) == []
