@@ -3,6 +3,7 @@
 Short trainings on tiny phantoms: what is tested is that the parts fit, not how well it learns
 (`make demo` shows that).
 """
+import json
 import os
 import re
 import subprocess
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas
 import pytest
 
+from data_prep import predictions
 from data_prep.__main__ import main as data_prep
 from niftynet_ext import rounds
+from niftynet_ext.evaluation.patient import score_patient
 
 PLUGIN = '''
 """A network as its author would have written it in 2018: plain TensorFlow 1."""
@@ -145,16 +149,32 @@ def test_a_new_patient_from_dicom_to_dicom(job, inferred):
                      "summary.json"}
 
 
-def test_niftynets_own_evaluation(job, inferred):
-    done = net_segment(job, "inference", "-c", "net.ini", "--output_prob", "False",
-                       "--save_seg_dir", job / "hard")
+def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred):
+    done = net_segment(job, "evaluation", "-c", "net.ini", "--save_csv_dir", job / "evaluation")
     assert done.returncode == 0
-    done = net_segment(job, "evaluation", "-c", "net.ini", "--output_prob", "False",
-                       "--save_seg_dir", job / "hard", "--save_csv_dir", job / "evaluation")
-    assert done.returncode == 0
-    table, = (job / "evaluation").glob("eval_subject_id_label.csv")
-    header, row = table.read_text().split()[:2]
-    assert "dice" in header and row.startswith(split(job, "Inference")[0])
+    found = pandas.read_csv(job / "evaluation" / "eval_subject_id_label.csv").iloc[0]
+    patient, = split(job, "Inference")
+    label = nibabel.load(job / "demo" / "data" / "labels" / f"{patient}.nii.gz")
+    probability = nibabel.load(next(inferred.glob("*.nii.gz"))).get_fdata()[..., 0, 1]
+    expected, _ = score_patient(probability > 0.5, label.get_fdata() > 0, label.header.get_zooms())
+    assert found["subject_id"] == patient and found["label"] == 1
+    for name, column in (("dice3d", "dice_3d"), ("dice2d", "dice_2d"), ("msd_mm", "msd_2d_mm"),
+                         ("hd95_mm", "hd95_2d_mm")):
+        assert found[name] == pytest.approx(expected[column], abs=1e-6, nan_ok=True), name
+
+
+def test_select_infers_checkpoints_on_the_validation_set(job, trained):
+    words = ["select", "--references", str(job / "demo" / "data"), "-c", "net.ini", "--iterations",
+             "3", "5", "--out", "best.json"]
+    done = subprocess.run([sys.executable, "-m", "niftynet_ext", *words], cwd=job, text=True,
+                          capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    content = json.loads((job / "best.json").read_text())
+    assert [one["iteration"] for one in content["compared"]] == [3, 5]
+    assert content["best"][0]["dice_3d"] == max(one["dice_3d"] for one in content["compared"])
+    patient, = split(job, "Validation")
+    for one in content["compared"]:
+        assert set(predictions.find(Path(one["folder"]))) == {patient}
 
 
 def test_net_run_is_the_same_application(job, inferred):
