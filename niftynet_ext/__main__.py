@@ -1,13 +1,14 @@
-"""``python -m niftynet_ext``: evaluate, select, ensemble."""
+"""``python -m niftynet_ext``: evaluate, select, ensemble, postprocess."""
 import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from data_prep import DataError
-from niftynet_ext import ensemble, selection
+from data_prep import DataError, files, predictions
+from niftynet_ext import ensemble, postprocess, selection
 from niftynet_ext.evaluation import cases, cohort, tables
 from niftynet_ext.rounds import PAPER_PLAN, RoundsError
 
@@ -66,6 +67,23 @@ def _parser():
     one.add_argument("--weights", nargs="+", type=float, metavar="W",
                      help="one for each folder (default: equal)")
     one.set_defaults(run=_ensemble)
+
+    one = commands.add_parser("postprocess", help="alter masks step by step and show the effect",
+                              description="Take steps on a model's masks; score after each.")
+    _add_references(one, "Validation")
+    one.add_argument("--predictions", required=True, metavar="FOLDER", help="of one model")
+    one.add_argument("--steps", required=True, metavar="'STEP ...'",
+                     help="some of " + ", ".join(f"{name}:NUMBER" if needs else name for
+                                                 name, (needs, _) in postprocess.STEPS.items())
+                     + "; mL, or mm around the box")
+    one.add_argument("--out", type=Path, required=True, help="folder for masks, CSV and JSON")
+    one.set_defaults(run=_postprocess)
+
+    one = commands.add_parser("report", help="one HTML file that shows an evaluation",
+                              description="Draw what evaluate wrote into one HTML file.")
+    one.add_argument("--evaluation", type=Path, required=True, help="folder that evaluate wrote")
+    one.add_argument("--out", type=Path, help="HTML file (default: report.html in that folder)")
+    one.set_defaults(run=_report)
     return parser
 
 
@@ -79,19 +97,28 @@ def _add_references(parser, default=None):
 
 def _evaluate(options):
     models = [cohort.parse_model(text) for text in options.predictions]
-    patients, by_slice = score_models(models, options.references, options.set)
-    summary = cohort.summarise(patients, by_slice, options.seed)
+    scored = score_models(models, options.references, options.set)
+    _show_and_write(scored, options.out, options.seed, references=str(options.references),
+                    predictions={cohort.label(*one[:2]): str(one.folder) for one in models})
+
+
+def _show_and_write(scored, out, seed, **about):
+    """Print the tables of each set, and write all of them.
+
+    :param scored: list of what :func:`~.evaluation.cohort.score_model` returns
+    :param about: further entries of the JSON file
+    """
+    patients, by_slice = (pd.concat(one, ignore_index=True) for one in zip(*scored, strict=True))
+    summary = cohort.summarise(patients, by_slice, seed)
     tests = cohort.compare(patients)
-    tables.write(options.out, summary, patients, by_slice, tests, seed=options.seed,
-                 references=str(options.references),
-                 predictions={cohort.label(*one[:2]): str(one.folder) for one in models})
+    tables.write(out, summary, patients, by_slice, tests, seed=seed, **about)
     console = Console(width=max(Console().width, WIDTH))
     for group in patients["set"].unique():
         console.print(tables.dice_table(summary, group))
         console.print(tables.distance_table(summary, group))
     if len(tests):
         console.print(tables.test_table(tests))
-    console.print(f"Per slice, per patient and cohort, as CSV and JSON: {options.out}", **PLAIN)
+    console.print(f"Per slice, per patient and cohort, as CSV and JSON: {out}", **PLAIN)
 
 
 def _select(options):
@@ -100,7 +127,8 @@ def _select(options):
                                      options.set)
     else:
         models = [cohort.parse_model(text) for text in options.predictions]
-    summary = cohort.summarise(*score_models(models, options.references, options.set))
+    scored = score_models(models, options.references, options.set)
+    summary = cohort.summarise(*map(pd.concat, zip(*scored, strict=True)))
     best = selection.select(summary)
     folders = {one[:2]: one.folder for one in models}
     selection.write(options.out, summary, best, folders)
@@ -117,13 +145,49 @@ def _ensemble(options):
     print(f"{len(written)} patients of {len(options.predictions)} models are in {options.out}.")
 
 
+def _postprocess(options):
+    plan = postprocess.parse_plan(options.steps)
+    references, unlabelled = cases.find_references(options.references, options.set)
+    folder = Path(options.predictions)
+    files.make_folder(options.out)
+
+    def stage(count):
+        """Score with the first ``count`` steps; with all of them, write the masks."""
+        steps = plan[:count]
+
+        def alter(mask, affine, one):
+            image = references[one].image if postprocess.needs_ct(steps) else None
+            if image is None and postprocess.needs_ct(steps):
+                raise DataError("A box is found in the CT: give --references the folder that "
+                                "preprocess wrote.")
+            ct = predictions.read_foreground(image) if image else None
+            mask = postprocess.apply(mask, affine, steps, ct)
+            if steps == plan:
+                files.write_nifti(options.out / f"{one}_mask.nii.gz", mask.astype(np.uint8), affine)
+            return mask
+        name = f"+ {steps[-1]}" if steps else "as predicted"
+        model = cohort.Model(f"{count}. {name}", None, folder)
+        return cohort.score_model(model, references, options.set, unlabelled, alter)
+    _show_and_write([stage(count) for count in range(len(plan) + 1)], options.out, 0,
+                    references=str(options.references), predictions=str(folder),
+                    steps=[str(step) for step in plan])
+
+
+def _report(options):
+    from niftynet_ext.evaluation import report  # matplotlib and tensorboard are slow to import
+
+    path = options.out or options.evaluation / "report.html"
+    report.write_report(options.evaluation, path)
+    print(f"The report is {path}.")
+
+
 def score_models(models, folder, which=None):
     """Score models against the same references.
 
     :param models: list of :class:`~.evaluation.cohort.Model`
     :param folder: of the references
     :param which: set to score
-    :return: DataFrames of all patients and of all slices
+    :return: list of what :func:`~.evaluation.cohort.score_model` returns
     :raises DataError: two models have one name and iteration, or a model cannot be scored
     """
     labels = [cohort.label(*one[:2]) for one in models]
@@ -132,8 +196,7 @@ def score_models(models, folder, which=None):
         raise DataError(f"{', '.join(twice)} is given more than once. Name the folders: "
                         f"NAME@ITERATION=FOLDER.")
     references, unlabelled = cases.find_references(folder, which)
-    scored = [cohort.score_model(one, references, which, unlabelled) for one in models]
-    return tuple(pd.concat(one, ignore_index=True) for one in zip(*scored, strict=True))
+    return [cohort.score_model(one, references, which, unlabelled) for one in models]
 
 
 if __name__ == "__main__":

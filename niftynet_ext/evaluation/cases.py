@@ -11,10 +11,11 @@ MAX_FACTOR = 16
 
 
 class Reference(NamedTuple):
-    """A patient's reference mask and the set (NiftyNet's phase) that the patient is in."""
+    """A patient's set (NiftyNet's phase), reference mask, and CT where it is known."""
 
     set: str
     path: Path
+    image: Path = None
 
 
 def find_references(folder, which=None):
@@ -28,7 +29,8 @@ def find_references(folder, which=None):
     folder, unlabelled = Path(folder), []
     if (folder / files.MANIFEST).is_file():
         usable = [one for one in files.read_manifest(folder)["patients"] if one["status"] == "ok"]
-        found = {one["id"]: Reference(one["phase"], folder / one["files"]["native_label"])
+        found = {one["id"]: Reference(one["phase"], folder / one["files"]["native_label"],
+                                        folder / one["files"]["image"])
                  for one in usable if "native_label" in one["files"]}
         unlabelled = [one["id"] for one in usable if one["id"] not in found]
     else:
@@ -77,7 +79,7 @@ def read_pair(prediction_path, reference_path):
     smaller by a whole factor) is resized as ``data_prep restore`` does it. Fractions are
     probabilities of the tumour, and cut at 0.5.
 
-    :return: prediction and reference, boolean (x, y, z); spacing_mm (3,)
+    :return: prediction and reference, boolean (x, y, z); their affine, RAS mm
     :raises DataError: unreadable, another grid, or values other than 0 and 1 (or 0 to 1)
     """
     reference, affine = predictions.read_foreground(Path(reference_path))
@@ -89,7 +91,7 @@ def read_pair(prediction_path, reference_path):
         mask = to_grid(found, found_affine, reference.shape, affine)
     except DataError as error:
         raise DataError(f"{prediction_path}: {error}") from error
-    return mask, reference == 1, geometry.spacing_mm(affine)
+    return mask, reference == 1, affine
 
 
 def to_grid(probability, probability_affine, shape, affine):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from data_prep import DataError
+from data_prep import DataError, geometry
 from niftynet_ext.evaluation import cases, patient, slices
 from niftynet_ext.evaluation.statistics import bootstrap_mean, holm, paired_test
 
@@ -64,7 +64,7 @@ def score_model(model, references, which=None, unlabelled=(), alter=None):
     :param references: what :func:`~.cases.find_references` returns
     :param which: set to score; by default those that the model predicted
     :param unlabelled: ids that may be predicted without a reference
-    :param alter: function (prediction, spacing_mm, patient id) -> prediction, a post-processing
+    :param alter: function (mask, affine, patient id) -> mask, a post-processing
     :return: DataFrames of patients and of slices: :data:`KEYS`, ``id`` and the columns of
         :mod:`.patient` and :mod:`.slices`
     :raises DataError: patients are missing or extra, or files cannot be used: all are named
@@ -74,12 +74,13 @@ def score_model(model, references, which=None, unlabelled=(), alter=None):
     def score(one):
         group, reference_path, prediction_path = pairs[one]
         try:
-            prediction, reference, spacing_mm = cases.read_pair(prediction_path, reference_path)
+            prediction, reference, affine = cases.read_pair(prediction_path, reference_path)
             if alter:
-                prediction = alter(prediction, spacing_mm, one)
+                prediction = alter(prediction, affine, one)
         except DataError as error:
             return str(error)
-        row, by_slice = patient.score_patient(prediction, reference, spacing_mm)
+        row, by_slice = patient.score_patient(prediction, reference,
+                                               geometry.spacing_mm(affine))
         keys = {"model": model.name, "iteration": model.iteration, "set": group, "id": one}
         return {**keys, **row}, pd.DataFrame({**keys, **by_slice})
 

@@ -42,7 +42,8 @@ class Study:
             write(self.references / f"native/{one}_label.nii.gz", tumour().astype(np.uint8))
             self.predict(one, tumour(1.0))
             records.append({"id": one, "status": "ok", "phase": group,
-                            "files": {"native_label": f"native/{one}_label.nii.gz"}})
+                            "files": {"native_label": f"native/{one}_label.nii.gz",
+                                      "image": f"images/{one}.nii.gz"}})
         records += [{"id": "D", "status": "ok", "phase": "Inference", "files": {}},
                     {"id": "E", "status": "refused", "phase": None, "files": {}}]
         (self.references / "manifest.json").write_text(json.dumps({"patients": records}))

@@ -7,13 +7,14 @@ import sys
 import numpy as np
 import pytest
 
+from data_prep import predictions
 from niftynet_ext.__main__ import main
 from niftynet_ext.evaluation import tables
 from niftynet_ext.evaluation.cohort import Model
 from niftynet_ext.evaluation.patient import COLUMNS as PATIENT_COLUMNS
 from niftynet_ext.evaluation.slices import COLUMNS as SLICE_COLUMNS
 
-from .study import SHAPE, tumour
+from .study import AFFINE, SHAPE, tumour, write
 
 
 def run(*words):
@@ -101,6 +102,39 @@ def test_wrong_input(study, capsys, words, message):
     words = [str(study.model.folder) if word == "V" else word for word in words]
     assert run("evaluate", "--references", study.references, *words, "--out", study.folder) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_effect_of_each_step_is_shown(study, capsys):
+    speck = tumour(1.0)
+    speck[0, 0, 0] = True  # 0.003 mL
+    speck[12, 10, 3] = False  # a hole
+    for one in "AB":
+        study.predict(one, speck)
+    out = study.folder / "steps"
+    assert run("postprocess", "--references", study.references, "--predictions",
+               study.model.folder, "--steps", "components:0.01 fill_holes", "--out", out) == 0
+    printed = capsys.readouterr().out
+    names = ["0. as predicted", "1. + components:0.01", "2. + fill_holes"]
+    assert all(name in printed for name in names)
+    scores = [float(row["dice_3d_mean"]) for row in rows(out / "cohort.csv")]
+    assert [row["model"] for row in rows(out / "cohort.csv")] == names
+    assert scores[0] < scores[1] < scores[2]
+    found = predictions.find(out)
+    assert set(found) == {"A", "B"}  # the validation set
+    array, affine = predictions.read_foreground(found["A"])
+    assert np.array_equal(array, tumour(1.0)) and np.array_equal(affine, AFFINE)
+
+
+def test_a_box_needs_the_ct(study, capsys):
+    words = ["postprocess", "--predictions", study.model.folder, "--steps", "body_box:0",
+             "--out", study.folder / "steps"]
+    assert run(*words, "--references", study.references / "native") == 2
+    assert "give --references the folder that preprocess wrote" in capsys.readouterr().err
+    ct = np.full(SHAPE, -1000, np.int16)
+    ct[2:20, 2:20] = 40
+    for one in "ABC":
+        write(study.references / "images" / f"{one}.nii.gz", ct)
+    assert run(*words, "--references", study.references) == 0
 
 
 def test_no_tensorflow_and_no_dicom_are_needed():

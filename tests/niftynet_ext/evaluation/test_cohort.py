@@ -101,7 +101,7 @@ def test_all_faults_are_listed_at_once(study):
 
 
 def test_a_post_processing_alters_the_prediction(study):
-    patients, _ = score(study, alter=lambda mask, spacing_mm, one: mask & (one != "B"))
+    patients, _ = score(study, alter=lambda mask, affine, one: mask & (one != "B"))
     assert patients.set_index("id")["predicted_ml"].eq(0).to_dict() == {
         "A": False, "B": True, "C": False}
 
