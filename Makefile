@@ -9,6 +9,8 @@ TF ?= cpu
 NET ?= v1
 # where `make preprocess` writes. The ini files read data/: with another OUT, name it in them
 OUT ?= data
+# where `make evaluate` writes
+EVALUATION ?= evaluation
 # further options of the command, e.g. ARGS='--roi gtv.*' or ARGS=--dry-run
 ARGS ?=
 
@@ -22,7 +24,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help install demo segment preprocess train inference restore test lint clean
+.PHONY: help install demo segment preprocess train inference restore report test lint clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -33,6 +35,7 @@ help:
 ## make train NET=v1                 the paper's two rounds; run again, it goes on
 ## make inference NET=v1             probabilities of the test patients
 ## make restore NET=v1               masks on the CTs' own grids, and Dice3D
+## make report                       one HTML file that shows evaluation/
 ## make segment DICOM=DIR MODEL=DIR OUT=DIR    a new patient to DICOM SEG and RTSTRUCT; the mean of
 ##                                   several models: MODEL=DIR,DIR
 
@@ -56,6 +59,9 @@ inference: $(READY)
 restore: $(READY)
 	$(BIN)/python -m data_prep restore --data '$(OUT)' --predictions models/$(INI)/inference --out models/$(INI)/masks
 	$(BIN)/python -m data_prep picture --data '$(OUT)' --masks models/$(INI)/masks --out models/$(INI)/picture.png
+
+report: $(READY)
+	$(BIN)/python -m niftynet_ext report --evaluation '$(EVALUATION)' $(ARGS)
 
 segment: $(READY)
 	$(if $(and $(DICOM),$(MODEL),$(filter command,$(origin OUT))),,$(error say make segment DICOM=<folder> MODEL=<model_dir>[,<model_dir>...] OUT=<folder>))

@@ -1,4 +1,4 @@
-"""``python -m niftynet_ext``: evaluate, select, ensemble, postprocess."""
+"""``python -m niftynet_ext``: evaluate, select, ensemble, postprocess, report."""
 import argparse
 import sys
 from pathlib import Path
@@ -102,22 +102,23 @@ def _evaluate(options):
                     predictions={cohort.label(*one[:2]): str(one.folder) for one in models})
 
 
-def _show_and_write(scored, out, seed, **about):
+def _show_and_write(scored, out, seed, against=None, **about):
     """Print the tables of each set, and write all of them.
 
     :param scored: list of what :func:`~.evaluation.cohort.score_model` returns
+    :param against: model to compare the others with, by default every two
     :param about: further entries of the JSON file
     """
     patients, by_slice = (pd.concat(one, ignore_index=True) for one in zip(*scored, strict=True))
     summary = cohort.summarise(patients, by_slice, seed)
-    tests = cohort.compare(patients)
+    tests = cohort.compare(patients, against)
     tables.write(out, summary, patients, by_slice, tests, seed=seed, **about)
     console = Console(width=max(Console().width, WIDTH))
     for group in patients["set"].unique():
         console.print(tables.dice_table(summary, group))
         console.print(tables.distance_table(summary, group))
     if len(tests):
-        console.print(tables.test_table(tests))
+        console.print(tables.comparison_table(tests))
     console.print(f"Per slice, per patient and cohort, as CSV and JSON: {out}", **PLAIN)
 
 
@@ -168,7 +169,8 @@ def _postprocess(options):
         name = f"+ {steps[-1]}" if steps else "as predicted"
         model = cohort.Model(f"{count}. {name}", None, folder)
         return cohort.score_model(model, references, options.set, unlabelled, alter)
-    _show_and_write([stage(count) for count in range(len(plan) + 1)], options.out, 0,
+    scored = [stage(count) for count in range(len(plan) + 1)]
+    _show_and_write(scored, options.out, 0, against=scored[0][0]["model"][0],
                     references=str(options.references), predictions=str(folder),
                     steps=[str(step) for step in plan])
 
