@@ -159,7 +159,7 @@ def _quartiles(name, values):
             for quartile, value in zip(QUARTILES, found, strict=True)}
 
 
-def compare(patients):
+def compare(patients, against=None):
     """Paired tests of every two models (or iterations) on the patients of a set.
 
     Wilcoxon's signed-rank test on each measure of :data:`TESTED`, adjusted by Holm over all tests
@@ -167,6 +167,7 @@ def compare(patients):
     test; ``patients`` counts those that took part.
 
     :param patients: DataFrame of :func:`score_model`, of any number of models
+    :param against: :func:`label` of the one model to compare the others with; by default all pairs
     :return: DataFrame: set, measure, first, second, patients, mean difference (second - first) of
         those finite in both, p, p_holm
     :raises DataError: two models have different patients of a set
@@ -176,7 +177,9 @@ def compare(patients):
         models = {label(*keys): one.set_index("id")
                   for keys, one in table.groupby(KEYS[:2], dropna=False, sort=False)}
         tests = []
-        for first, second in combinations(models, 2):
+        pairs = [(against, one) for one in models if one != against] if against else \
+            combinations(models, 2)
+        for first, second in pairs:
             a, b = models[first], models[second]
             odd = sorted(set(a.index) ^ set(b.index))
             if odd:

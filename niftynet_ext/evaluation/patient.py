@@ -3,7 +3,7 @@ import numpy as np
 
 from niftynet_ext.evaluation import slices, surface
 from niftynet_ext.evaluation.lesions import lesion_counts
-from niftynet_ext.evaluation.masks import check_spacing
+from niftynet_ext.evaluation.masks import bounding_box, check_pair, check_spacing
 from niftynet_ext.evaluation.overlap import dice
 
 EMPTY = {(False, False): "", (True, False): "prediction", (False, True): "reference",
@@ -31,7 +31,11 @@ def score_patient(prediction, reference, spacing_mm):
     :return: dict by :data:`COLUMNS`, and what :func:`~.slices.slice_scores` returns
     :raises ValueError: not 3-D, shapes differ, not boolean, or a spacing is not positive
     """
+    check_pair(prediction, reference)
+    box = bounding_box(prediction, reference)  # the one look at the whole volume
+    prediction, reference = (mask[box].copy(order="K") for mask in (prediction, reference))
     by_slice = slices.slice_scores(prediction, reference, spacing_mm)
+    by_slice["slice"] += box[-1].start
     kind = by_slice["kind"]
     is_tp, is_fn = kind == slices.TP, kind == slices.FN
     distances = surface.surface_distances(prediction, reference, spacing_mm)

@@ -71,12 +71,17 @@ def distance_table(cohort, group):
     return table
 
 
-def test_table(tests):
+def comparison_table(tests, rows=12):
     """
     :param tests: DataFrame of :func:`~.cohort.compare`
+    :param rows: number of tests to show, those of smallest p
     :return: rich table
     """
-    table = _table("Wilcoxon signed-rank, Holm", "Set", "Measure", "First", "Second", "Patients",
+    title = f"Wilcoxon's signed-rank test, adjusted by Holm for {len(tests)} tests"
+    if len(tests) > rows:
+        title += f"; the {rows} of smallest p"
+        tests = tests.nsmallest(rows, "p")
+    table = _table(title, "Set", "Measure", "First", "Second", "Patients",
                    "Mean difference", "p", "p (Holm)")
     for row in tests.to_dict("records"):
         table.add_row(row["set"], row["measure"], row["first"], row["second"],
