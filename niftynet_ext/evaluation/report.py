@@ -42,6 +42,7 @@ def write_report(evaluation_dir, path):
         about = json.loads((evaluation_dir / "evaluation.json").read_text(encoding="utf-8"))
         found = tables.read(evaluation_dir)
         references, folders = about["references"], about["predictions"]
+        folders = folders if isinstance(folders, dict) else {}  # of postprocess: no model's own
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{evaluation_dir} holds no evaluation ({error}). Run python -m "
                         f"niftynet_ext evaluate --out {evaluation_dir} first.") from error
@@ -127,12 +128,14 @@ def _overlays(patients, references, folders):
     :param patients: the model's rows of the set
     :return: list of dict; why patients are not drawn
     """
-    keys = label(*patients.iloc[0][["model", "iteration"]])
+    name_of_model = label(*patients.iloc[0][["model", "iteration"]])
+    if name_of_model not in folders:
+        return [], f"no folder holds the masks of {name_of_model}"
     drawn, faults = [], []
     for name, one in worst_median_best(patients).items():
         row = patients[patients["id"] == one].iloc[0]
         try:
-            case = _read_case(one, Path(references), Path(folders[keys]), row["dice_3d"])
+            case = _read_case(one, Path(references), Path(folders[name_of_model]), row["dice_3d"])
             drawn.append({"name": name, "id": one, "dice": row["dice_3d"],
                           "picture": _uri(panels.draw_panels([case]), "png")})
         except (DataError, KeyError, OSError) as error:

@@ -6,8 +6,9 @@ import subprocess
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
-from data_prep import DataError, derived
+from data_prep import DataError, derived, geometry
 from data_prep.phantom import write_cohort
 from data_prep.write_rtstruct import write_rtstruct
 from data_prep.write_seg import write_seg
@@ -44,8 +45,29 @@ def test_round_trip_is_exact_in_every_orientation(patient, tmp_path, orientation
     assert (mask_by_position(tmp_path / "seg.dcm", volume) == mask).all()
 
 
+@pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
+def test_itk_sees_the_same_voxels_at_the_same_places(patient, tmp_path, orientation):
+    volume, sources = read_ct(patient(orientation=orientation).write().folder)
+    mask = random_mask(volume)
+    write_seg(tmp_path / "seg.dcm", mask, sources, "GTV-1", ALGORITHM)
+    image = sitk.ReadImage(str(tmp_path / "seg.dcm"))
+    seen = np.argwhere(sitk.GetArrayFromImage(image).T)
+    places = [image.TransformIndexToPhysicalPoint(index) for index in seen.tolist()]
+    found = geometry.to_index(np.array(places), volume.affine_lps)
+    np.testing.assert_allclose(found, found.round(), atol=1e-3)
+    assert {tuple(one) for one in found.round().astype(int).tolist()} == {
+        tuple(one) for one in np.argwhere(mask).tolist()
+    }
+
+
 def test_round_trip_by_our_own_reader(patient, tmp_path):
-    pytest.importorskip("data_prep.segmentation")
+    segmentation = pytest.importorskip("data_prep.segmentation")
+    volume, sources = read_ct(patient().write().folder)
+    mask = random_mask(volume)
+    write_seg(tmp_path / "seg.dcm", mask, sources, "GTV-1", ALGORITHM)
+    found = segmentation.list_segments(tmp_path / "seg.dcm")
+    (segment,) = found.candidates
+    assert (segmentation.build_mask(volume, found, segment)[0] == mask).all()
 
 
 def test_it_says_what_it_is_and_which_slices_it_is_of(patient, tmp_path):
