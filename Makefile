@@ -14,6 +14,11 @@ EVALUATION ?= evaluation
 # further options of the command, e.g. ARGS='--roi gtv.*' or ARGS=--dry-run
 ARGS ?=
 
+# folders of predictions, of one or several models: [NAME[@ITERATION]=]FOLDER ...
+PREDICTIONS ?= models/$(INI)/inference
+# of `make postprocess`, e.g. STEPS='components:0.5 fill_holes'
+STEPS ?=
+
 INI_v1 = densehighres3dnet_v1
 INI_v2 = densehighres3dnet_v2
 INI_baseline = highres3dnet_matched
@@ -24,6 +29,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
+.PHONY: evaluate select ensemble postprocess bench
 .PHONY: help install demo segment preprocess train inference restore report test lint clean
 
 help:
@@ -35,6 +41,12 @@ help:
 ## make train NET=v1                 the paper's two rounds; run again, it goes on
 ## make inference NET=v1             probabilities of the test patients
 ## make restore NET=v1               masks on the CTs' own grids, and Dice3D
+## make evaluate NET=v1              the paper's tables, per slice and per patient, into evaluation/;
+##                                   several models: PREDICTIONS='DIR DIR'
+## make select                       each network's best checkpoint by Dice3D on validation
+## make ensemble PREDICTIONS='DIR DIR'         the mean of models, into models/ensemble/inference
+## make postprocess STEPS='STEP ...'           alter masks; the effect of each step on validation
+## make bench                        the measures beside MedPy, MONAI and surface-distance
 ## make report                       one HTML file that shows evaluation/
 ## make segment DICOM=DIR MODEL=DIR OUT=DIR    a new patient to DICOM SEG and RTSTRUCT; the mean of
 ##                                   several models: MODEL=DIR,DIR
@@ -66,6 +78,22 @@ report: $(READY)
 segment: $(READY)
 	$(if $(and $(DICOM),$(MODEL),$(filter command,$(origin OUT))),,$(error say make segment DICOM=<folder> MODEL=<model_dir>[,<model_dir>...] OUT=<folder>))
 	$(BIN)/python -m data_prep segment --dicom '$(DICOM)' --model $(subst $(COMMA), ,$(MODEL)) --out '$(OUT)' $(ARGS)
+
+evaluate: $(READY)
+	$(BIN)/python -m niftynet_ext evaluate --references '$(OUT)' --predictions $(PREDICTIONS) --out '$(EVALUATION)' $(ARGS)
+
+select: $(READY)
+	$(BIN)/python -m niftynet_ext select --references '$(OUT)' -c $(foreach net,v1 v2 baseline,config_ini/$(INI_$(net)).ini) --out models/best.json $(ARGS)
+
+ensemble: $(READY)
+	$(BIN)/python -m niftynet_ext ensemble --predictions $(PREDICTIONS) --out models/ensemble/inference $(ARGS)
+
+postprocess: $(READY)
+	$(BIN)/python -m niftynet_ext postprocess --references '$(OUT)' --predictions $(PREDICTIONS) --steps '$(STEPS)' --out models/$(INI)/postprocessed $(ARGS)
+
+bench: $(READY)
+	$(BIN)/pip install --disable-pip-version-check -q -e '.[$(TF),bench]'
+	$(BIN)/python benchmarks/evaluation.py
 
 demo: $(READY)
 	$(BIN)/python -m data_prep phantom --out demo/dicom --patients 12 --matrix 128 --slices 28
