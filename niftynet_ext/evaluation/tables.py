@@ -148,13 +148,16 @@ def _rows(cohort, group):
 
 
 def _add(table, row, values, published, write_values, extra):
-    """Our row, and the paper's of the same network and iteration where it has one."""
+    """Our row; below it the paper's of the same network, of the same iteration or else its last."""
     iteration = None if pd.isna(row["iteration"]) else int(row["iteration"])
     table.add_row(paper.NAMES.get(row["model"], row["model"]), _thousands(iteration), *values,
                   extra)
-    theirs = published.get((row["model"], iteration))
+    theirs = {found: numbers for (model, found), numbers in published.items()
+              if model == row["model"]}
     if theirs:
-        table.add_row("  paper", _thousands(iteration), *write_values(theirs), "", style="dim")
+        nearest = iteration if iteration in theirs else list(theirs)[-1]
+        table.add_row("  paper", _thousands(nearest), *write_values(theirs[nearest]), "",
+                      style="dim")
 
 
 def _thousands(iteration):
