@@ -92,6 +92,7 @@ def copy_patient(source: Dataset, target: Dataset) -> None:
 def without_patient(source: Dataset) -> Dataset:
     """Return a copy of a slice's header in which patient and study have no values."""
     blank = copy.deepcopy(source)
+    blank.pop("SpecificCharacterSet", None)
     for keyword in _TYPE_2:
         setattr(blank, keyword, None)
     return blank

@@ -1,6 +1,7 @@
 """A new patient, from a folder of DICOM to DICOM SEG and RTSTRUCT, by one or several models."""
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -49,8 +50,11 @@ def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options)
     :return: the summary, as in ``summary.json``.
     :raises DataError: the patient, a model or the output cannot be used.
     """
-    if not 0 < len(options.label) <= 64:
-        raise DataError(f"--label '{options.label}': expected 1 to 64 characters (DICOM's limit).")
+    if not re.fullmatch(r"[ -\[\]-~]{1,64}", options.label):
+        raise DataError(
+            f"--label '{options.label}': expected 1 to 64 printable ASCII characters other than a "
+            "backslash, as every DICOM reader takes them."
+        )
     if out_dir.resolve().is_relative_to(dicom_dir.resolve()):
         raise DataError(f"--out {out_dir} lies within --dicom {dicom_dir}. Choose one beside it.")
     opened = [open_model(text) for text in models]

@@ -177,12 +177,18 @@ def _iteration(value):
 
 
 def _with_paper(cohort, columns, published):
-    """Our rows of a table, each with the paper's of the same network and iteration, or None."""
+    """Our rows of a table, each with the paper's of the same network and iteration, or None.
+
+    Ours end with the bounds of the mean in the first column.
+    """
     rows = []
     for _, row in cohort.iterrows():
         key = row["model"], _iteration(row["iteration"])
+        bounds = " to ".join(shown(row[f"{columns[0].removesuffix('_mean')}_{end}"])
+                             for end in ("low", "high"))
         rows.append({"name": paper.NAMES.get(key[0], key[0]), "iteration": key[1],
-                     "ours": [row[column] for column in columns], "paper": published.get(key)})
+                     "ours": [*(row[column] for column in columns), bounds],
+                     "paper": published.get(key)})
     return rows
 
 

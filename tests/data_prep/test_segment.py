@@ -123,8 +123,10 @@ def test_wrong_options_are_refused(patient, tmp_path, networks):
     folder = patient().write().folder
     with pytest.raises(DataError, match="lies within --dicom"):
         run(folder, folder / "out", "0.9")
-    with pytest.raises(DataError, match="expected 1 to 64 characters"):
-        run(folder, tmp_path / "out", "0.9", label="")
+    for label in ("", "x" * 65, "a\\b", "größe"):
+        with pytest.raises(DataError, match="expected 1 to 64 printable ASCII"):
+            run(folder, tmp_path / "out", "0.9", label=label)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_phantoms_folder_with_its_rtstruct_is_fine(tmp_path, networks):

@@ -49,6 +49,8 @@ def test_it_holds_every_number_that_was_evaluated(study):
     found = tables.read(study.folder / "evaluation")
     for value in found["cohort"]["dice_3d_mean"]:
         assert f"<td>{value:.3f}</td>" in html
+    for bounds in zip(found["cohort"]["dice_3d_low"], found["cohort"]["dice_3d_high"], strict=True):
+        assert "<td>" + " to ".join(map(report.shown, bounds)) + "</td>" in html
     for row in found["patients"].to_dict("records"):
         assert f'<td data-key="{row["dice_3d"]}">{row["dice_3d"]:.3f}</td>' in html
     assert html.count('<td data-key="Infinity">∞</td>') == 2  # MSD and HD of the empty mask
