@@ -50,10 +50,9 @@ def restore_patient(record: dict, prediction: Path, data_dir: Path, out_dir: Pat
     coarse_affine = np.array(record["coarse"]["affine_ras"])
     probability = read_probability(prediction, record["coarse"])
     try:
-        resized = resample.to_native(probability, coarse_affine, shape, native_affine)
+        mask = resample.to_native_mask(probability, coarse_affine, shape, native_affine)
     except DataError as error:
         raise DataError(f"{prediction}: {error}") from error
-    mask = resample.native_mask(resized)
     files.write_nifti(out_dir / f"{record['id']}_mask.nii.gz", mask.astype(np.uint8), native_affine)
     voxel_ml = geometry.voxel_volume_ml(native_affine)
     row = {

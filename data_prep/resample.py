@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
 from data_prep import DataError, geometry
+from niftynet_ext.evaluation.masks import bounding_box
 
 MASK_THRESHOLD = 0.5
 """A native voxel is foreground where the resized probability exceeds this (value: paper 3.1)."""
@@ -118,8 +119,53 @@ def to_native(
 
 
 def native_mask(probability: np.ndarray) -> np.ndarray:
-    """Return the bool mask of a probability map that :func:`to_native` resized."""
+    """Return the bool mask of a probability map that is on the native grid."""
     return probability > MASK_THRESHOLD
+
+
+def to_native_mask(
+    probability: np.ndarray,
+    coarse_affine: np.ndarray,
+    native_shape: tuple[int, int, int],
+    native_affine: np.ndarray,
+) -> np.ndarray:
+    """Return the :func:`native_mask` of :func:`to_native`, resizing only around the foreground.
+
+    A value between voxels exceeds the threshold only next to a voxel that does: the box of those,
+    one voxel wider on all sides, holds all of the mask.
+
+    :return: bool of ``native_shape``, x fastest in memory.
+    :raises DataError: a value is not finite or outside [0, 1].
+    """
+    check_probability(probability)
+    mask = np.zeros(native_shape, bool, order="F")
+    box = bounding_box(native_mask(probability))
+    if not probability[box].size:
+        return mask
+    low = np.maximum([one.start - 1 for one in box], 0)
+    high = np.minimum([one.stop + 1 for one in box], probability.shape)
+    # the outer faces of the box's first and last voxels, among the native voxels' centres
+    faces = np.array([low - 0.5, high - 0.5]) @ coarse_affine[:3, :3].T + coarse_affine[:3, 3]
+    ends = np.sort(geometry.to_index(faces, native_affine), axis=0)
+    first = np.clip(np.ceil(ends[0] - 1e-6), 0, native_shape).astype(int)
+    last = np.clip(np.floor(ends[1] + 1e-6) + 1, first, native_shape).astype(int)
+    if (first == last).any():
+        return mask
+    part = to_native(
+        probability[tuple(map(slice, low, high))],
+        _moved(coarse_affine, low),
+        tuple(last - first),
+        _moved(native_affine, first),
+    )
+    mask[tuple(map(slice, first, last))] = native_mask(part)
+    return mask
+
+
+def _moved(affine: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return the affine of the part of a grid that begins at an index."""
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ index
+    return moved
 
 
 def _place(image: sitk.Image, affine: np.ndarray) -> None:

@@ -111,8 +111,7 @@ def to_grid(probability, probability_affine, shape, affine):
         coarse_affine = resample.coarse_affine(affine, factor)
         if probability.shape == coarse and geometry.same_grid(probability_affine, coarse_affine,
                                                               coarse):
-            resized = resample.to_native(probability, coarse_affine, shape, affine)
-            return resample.native_mask(resized)
+            return resample.to_native_mask(probability, coarse_affine, shape, affine)
     raise DataError(
         f"found shape {probability.shape}, affine {np.round(probability_affine, 3).tolist()}; "
         f"expected the reference's shape {shape}, affine {np.round(affine, 3).tolist()} (RAS mm, "

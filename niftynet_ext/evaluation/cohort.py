@@ -24,7 +24,7 @@ QUARTILES = {"q1": 25, "q2": 50, "q3": 75}
 TESTED = ("dice_3d", "dice_2d", "msd_3d_mm", "hd95_3d_mm")
 """Measures of a patient that :func:`compare` tests."""
 
-# a patient takes some 500 MB while it is read and resized
+# a patient takes some 200 MB while it is read and resized
 THREADS = min(4, os.cpu_count() or 1)
 
 
