@@ -15,10 +15,9 @@ from ..study import SHAPE, Study, tumour, write
 from ..test_events import log
 
 
-@pytest.fixture
-def study(tmp_path):
+def evaluated(folder):
     """Three patients with their CTs, two checkpoints and a learning curve, evaluated."""
-    study = Study(tmp_path)
+    study = Study(folder)
     manifest = study.references / "manifest.json"
     content = json.loads(manifest.read_text())
     for record in content["patients"][:3]:
@@ -33,8 +32,21 @@ def study(tmp_path):
     log(study.model.folder.parent, "training", {20: 0.9, 40: 0.4}, clock=1000)
     assert main(["evaluate", "--references", str(study.references), "--predictions",
                  f"densehighres3dnet_v1@20000={other.folder}", str(study.model.folder),
-                 "--out", str(tmp_path / "evaluation")]) == 0
+                 "--out", str(folder / "evaluation")]) == 0
     return study
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study that a test may change."""
+    return evaluated(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """A study for all tests that only look at it, and its report's HTML."""
+    study = evaluated(tmp_path_factory.mktemp("study"))
+    return study, make(study)
 
 
 def make(study):
@@ -44,8 +56,8 @@ def make(study):
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_it_holds_every_number_that_was_evaluated(study):
-    html = make(study)
+def test_it_holds_every_number_that_was_evaluated(known):
+    study, html = known
     found = tables.read(study.folder / "evaluation")
     for value in found["cohort"]["dice_3d_mean"]:
         assert f"<td>{value:.3f}</td>" in html
@@ -61,8 +73,8 @@ def test_it_holds_every_number_that_was_evaluated(study):
     assert "Not drawn" not in html
 
 
-def test_nothing_is_fetched(study):
-    html = re.sub(r"base64,[A-Za-z0-9+/=]+", "", make(study))
+def test_nothing_is_fetched(known):
+    html = re.sub(r"base64,[A-Za-z0-9+/=]+", "", known[1])
     assert not re.search(r"https?:|//|@import|url\(", html.replace("// Undefined", ""))
     assert re.findall(r'(?:src|href)="(?!data:)', html) == []
 
@@ -76,8 +88,8 @@ def test_words_from_outside_are_escaped(study):
     assert "Not drawn: &lt;script&gt;" in html
 
 
-def test_worst_median_best(study):
-    patients = tables.read(study.folder / "evaluation")["patients"].head(3)
+def test_worst_median_best(known):
+    patients = tables.read(known[0].folder / "evaluation")["patients"].head(3)
     five = patients.iloc[[0] * 5].assign(id=list("edcba"), dice_3d=[0.5, 0.9, 0.1, 0.7, 0.3])
     assert report.worst_median_best(five) == {"worst": "c", "median": "e", "best": "d"}
     assert report.worst_median_best(five.head(2)) == {"worst": "e", "best": "d"}
@@ -112,15 +124,15 @@ document.title = JSON.stringify(seen);
 </script></body>"""
 
 
-def test_a_click_sorts_in_a_browser_without_errors(study):
+def test_a_click_sorts_in_a_browser_without_errors(known, tmp_path):
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:
         pytest.skip("no chromium (Debian package of that name)")
-    page = study.folder / "page.html"
-    page.write_text(make(study).replace("</body>", CLICKS), encoding="utf-8")
+    page = tmp_path / "page.html"
+    page.write_text(known[1].replace("</body>", CLICKS), encoding="utf-8")
     done = subprocess.run(
         [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         f"--user-data-dir={study.folder / 'profile'}", "--dump-dom", page.as_uri()],
+         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
         capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in done.stderr
     rising, falling, patients, msd = json.loads(re.search("<title>(.*)</title>", done.stdout)[1])
