@@ -17,7 +17,7 @@ import pytest
 
 from data_prep import predictions
 from data_prep.__main__ import main as data_prep
-from niftynet_ext import rounds
+from niftynet_ext import events, rounds
 from niftynet_ext.evaluation.patient import score_patient
 
 PLUGIN = '''
@@ -57,6 +57,7 @@ def job(tmp_path_factory, root):
                       "--split", "1", "1", "1"]) == 0
     ini = (root / "config_ini" / "demo.ini").read_text()
     ini = re.sub(r"spatial_window_size = .*", "spatial_window_size = (24, 24, 16)", ini)
+    ini = re.sub(r"tensorboard_every_n = .*", "tensorboard_every_n = 1", ini)
     (folder / "net.ini").write_text(ini)
     (folder / "old_plugin.py").write_text(PLUGIN)
     return folder
@@ -95,6 +96,13 @@ def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
     power, = (name for name in shapes if name.endswith("beta1_power"))
     # Adam's beta1^(steps + 1): five steps in all, not two after a restart
     assert last.get_tensor(power) == pytest.approx(0.9 ** 6, rel=1e-5)
+
+
+def test_the_learning_curve_goes_through_the_rounds(job, trained):
+    curve = events.read_curve(job / "demo" / "model", "training")
+    assert curve.iterations.tolist() == [1, 2, 3, 4, 5]
+    assert np.isfinite(curve.losses).all()
+    assert events.read_stages(job / "demo" / "model") == [("DiceForeground", 3), ("Focal", 5)]
 
 
 def test_running_again_finds_nothing_to_do(job, trained):
