@@ -114,6 +114,19 @@ def test_a_ct_that_cannot_be_referred_to_is_refused(patient):
 
 
 @pytest.mark.parametrize("write", [write_seg, write_rtstruct])
+def test_what_the_ct_lacks_is_there_and_empty(patient, tmp_path, write):
+    made, lacking = patient(), ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber")
+    for one in made.slices:
+        for keyword in lacking:
+            delattr(one, keyword)
+    volume, sources = read_ct(made.write().folder)
+    write(tmp_path / "x.dcm", random_mask(volume), sources, "GTV-1", ALGORITHM)
+    written = pydicom.dcmread(tmp_path / "x.dcm")
+    for keyword in (*lacking, "StudyID", "StudyDate", "ReferringPhysicianName"):
+        assert keyword in written and not written.get(keyword)
+
+
+@pytest.mark.parametrize("write", [write_seg, write_rtstruct])
 def test_a_mask_on_another_grid_is_refused(patient, tmp_path, write):
     _, sources = read_ct(patient().write().folder)
     expected = r"shape \(2, 2, 2\), expected bool of shape \(28, 24, 6\)"
