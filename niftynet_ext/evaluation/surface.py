@@ -7,9 +7,22 @@ two empty masks it is 0. So a missed tumour counts as the worst there is, and ne
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
-from niftynet_ext.evaluation.masks import boundary_points, check_pair, check_spacing
+from niftynet_ext.evaluation.masks import (
+    boundary,
+    boundary_points,
+    bounding_box,
+    check_pair,
+    check_spacing,
+)
+
+MANY, DENSE = 50_000, 150
+"""From so many boundary voxels on, where the box around both masks has fewer than ``DENSE`` voxels
+for each, a map of the box is made in place of a search tree. The tree costs nothing for the voxels
+between, but up to 0.1 ms for a point that is far from the other surface: noise all over a CT would
+take minutes."""
 
 
 class SurfaceDistances(NamedTuple):
@@ -30,7 +43,30 @@ def surface_distances(prediction, reference, spacing_mm):
     """
     check_pair(prediction, reference)
     spacing_mm = check_spacing(spacing_mm, prediction.ndim)
-    return nearest_distances(*(boundary_points(one, spacing_mm) for one in (prediction, reference)))
+    box = bounding_box(prediction, reference)
+    points = [boundary_points(one, spacing_mm) for one in (prediction, reference)]
+    count = min(map(len, points)) and sum(map(len, points))
+    if count > MANY and prediction[box].size < DENSE * count:
+        return _mapped_distances(prediction[box], reference[box], spacing_mm)
+    return nearest_distances(*points)
+
+
+def _mapped_distances(prediction, reference, spacing_mm):
+    """What :func:`nearest_distances` finds, by a map of the nearest voxel for all voxels of a box.
+
+    :param prediction: boolean array, not empty; the box holds all of both masks
+    :param reference: the same
+    :param spacing_mm: float array, voxel spacing along each axis
+    :return: :class:`SurfaceDistances`
+    """
+    edges = [boundary(mask) for mask in (prediction, reference)]
+    found = []
+    for own, other in (edges, edges[::-1]):
+        nearest = distance_transform_edt(~other, spacing_mm, return_distances=False,
+                                         return_indices=True)
+        steps = (nearest[:, own] - np.array(np.nonzero(own))) * spacing_mm[:, None]
+        found.append(np.sqrt((steps ** 2).sum(axis=0)))
+    return SurfaceDistances(*found)
 
 
 def nearest_distances(points, others):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
+from niftynet_ext.evaluation import surface
 from niftynet_ext.evaluation.surface import (
     hausdorff_distance,
     mean_surface_distance,
@@ -88,6 +89,34 @@ def test_bad_input():
         surface_distances(cube, cube, (1, 1))
     with pytest.raises(ValueError):
         hausdorff_distance(surface_distances(cube, cube, (1, 1, 1)), 101)
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_the_map_for_many_voxels_gives_the_same(spacing, monkeypatch):
+    searched = surface_distances(*pair(spacing), spacing)
+    monkeypatch.setattr(surface, "MANY", 0)
+    monkeypatch.setattr(surface, "nearest_distances", None)  # not to be called
+    for mapped, one in zip(surface_distances(*pair(spacing), spacing), searched, strict=True):
+        assert np.allclose(np.sort(mapped), np.sort(one), atol=1e-12)
+
+
+def test_a_real_tumour_against_simpleitk(shared):
+    image = sitk.ReadImage(str(next((shared / "data/ibsi_ct_phantom/nifti").rglob("*mask*.nii*"))))
+    reference = sitk.GetArrayFromImage(image).T > 0
+    prediction = np.roll(reference, (3, -2, 1), axis=(0, 1, 2))
+    prediction[:, :, : reference.shape[2] // 2] &= reference[:, :, : reference.shape[2] // 2]
+    found = surface_distances(prediction, reference, image.GetSpacing())
+    edges = []
+    for mask in (prediction, reference):
+        mask = sitk.GetImageFromArray(mask.T.astype(np.uint8))
+        mask.SetSpacing(image.GetSpacing())
+        edges.append(sitk.LabelContour(mask))
+    for ours, edge, other in zip(found, edges, edges[::-1], strict=True):
+        distance = sitk.SignedMaurerDistanceMap(other, squaredDistance=False, useImageSpacing=True)
+        theirs = np.abs(sitk.GetArrayViewFromImage(distance))[sitk.GetArrayViewFromImage(edge) > 0]
+        assert ours.mean() == pytest.approx(theirs.mean(), abs=1e-4)  # its float32
+        assert np.percentile(ours, 95) == pytest.approx(np.percentile(theirs, 95), abs=1e-4)
+        assert ours.max() > 1.0
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
