@@ -104,6 +104,24 @@ def test_wrong_input(study, capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+def test_an_ensemble_is_evaluated_like_a_model(study, capsys):
+    other = Model("v2", None, study.folder / "v2")
+    rng = np.random.default_rng(0)
+    for one in "AB":  # either model is wrong where the other is right
+        noise = rng.random(SHAPE, np.float32) * 0.8
+        study.predict(one, np.where(tumour(), 0.9 - noise / 2, noise / 2), other)
+        study.predict(one, np.where(tumour(), 0.1 + noise, 0.4 * noise))
+    (study.model.folder / "C_niftynet_out.nii.gz").unlink()
+    out = study.folder / "models" / "ensemble" / "inference"
+    assert run("ensemble", "--predictions", study.model.folder, other.folder, "--out", out,
+               "--weights", 1, 3) == 0
+    assert "2 patients of 2 models" in capsys.readouterr().out
+    assert run("evaluate", "--references", study.references, "--predictions", out,
+               study.model.folder, "--out", study.folder / "out") == 0
+    scores = tables.read(study.folder / "out")["cohort"].set_index("model")["dice_3d_mean"]
+    assert scores["ensemble"] > scores["densehighres3dnet_v1"]
+
+
 def test_the_effect_of_each_step_is_shown(study, capsys):
     speck = tumour(1.0)
     speck[0, 0, 0] = True  # 0.003 mL
