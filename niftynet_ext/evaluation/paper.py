@@ -53,3 +53,19 @@ TABLE_3 = {  # validation set; Dice, MSD mm, 95 % HD mm, FN, FP
 DICE_TABLES = {"Training": TABLE_1, "Validation": TABLE_2}
 DISTANCE_TABLES = {"Validation": TABLE_3}
 """By NiftyNet's name of the set. The paper has no numbers on its test set."""
+
+
+def row_of(published, model, iteration):
+    """The row of a table to stand beside ours.
+
+    :param published: one of :data:`DICE_TABLES` or :data:`DISTANCE_TABLES`, of a set
+    :param model: short name of the network
+    :param iteration: ours, or None
+    :return: iteration and numbers: of the same iteration or else of the network's last; None where
+        the paper lacks the network
+    """
+    rows = {found: numbers for (name, found), numbers in published.items() if name == model}
+    if not rows:
+        return None
+    found = iteration if iteration in rows else list(rows)[-1]
+    return found, rows[found]

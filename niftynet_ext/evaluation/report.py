@@ -177,7 +177,7 @@ def _iteration(value):
 
 
 def _with_paper(cohort, columns, published):
-    """Our rows of a table, each with the paper's of the same network and iteration, or None.
+    """Our rows of a table, each with the paper's iteration and numbers to stand beside, or None.
 
     Ours end with the bounds of the mean in the first column.
     """
@@ -188,7 +188,7 @@ def _with_paper(cohort, columns, published):
                              for end in ("low", "high"))
         rows.append({"name": paper.NAMES.get(key[0], key[0]), "iteration": key[1],
                      "ours": [*(row[column] for column in columns), bounds],
-                     "paper": published.get(key)})
+                     "paper": paper.row_of(published, *key)})
     return rows
 
 

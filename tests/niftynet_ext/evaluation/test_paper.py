@@ -29,3 +29,12 @@ def test_distance_table(text):
                 tuple(map(float, values.split())) for name, one, values in rows}
     assert {(paper.NAMES[name], iteration): values
             for (name, iteration), values in paper.TABLE_3.items()} == expected and len(rows) == 4
+
+
+def test_the_row_beside_ours_is_of_the_same_iteration_or_the_networks_last():
+    table = paper.DISTANCE_TABLES["Validation"]
+    assert paper.row_of(paper.TABLE_1, "densehighres3dnet_v1", 30_000)[1][0] == 0.616
+    found, numbers = paper.row_of(paper.TABLE_1, "densehighres3dnet_v1", 700)
+    assert (found, numbers[0]) == (60_000, 0.680)
+    assert paper.row_of(table, "ensemble", None)[1][0] == 0.662
+    assert paper.row_of(table, "somebody_else", 60_000) is None
