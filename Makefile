@@ -11,6 +11,10 @@ NET ?= v1
 OUT ?= data
 # where `make evaluate` writes
 EVALUATION ?= evaluation
+# what `make reproduce` runs on, with which share of the paper's iterations, and where
+COHORT ?= nsclc_radiomics
+SCALE ?= 1
+STUDY ?= reproduce-$(COHORT)-$(SCALE)
 # further options of the command, e.g. ARGS='--roi gtv.*' or ARGS=--dry-run
 ARGS ?=
 
@@ -30,7 +34,7 @@ READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: evaluate select ensemble postprocess bench
-.PHONY: help install demo segment preprocess train inference restore report test lint clean
+.PHONY: help install demo segment reproduce preprocess train inference restore report test lint clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -50,6 +54,8 @@ help:
 ## make report                       one HTML file that shows evaluation/
 ## make segment DICOM=DIR MODEL=DIR OUT=DIR    a new patient to DICOM SEG and RTSTRUCT; the mean of
 ##                                   several models: MODEL=DIR,DIR
+## make reproduce                    the paper's study, from the download to the report; run again,
+##                                   it goes on. Minutes: make reproduce COHORT=phantom SCALE=0.001
 
 install: $(READY)
 
@@ -95,6 +101,10 @@ bench: $(READY)
 	$(BIN)/pip install --disable-pip-version-check -q -e '.[$(TF),bench]'
 	$(BIN)/python benchmarks/evaluation.py
 
+reproduce: $(READY)
+	mkdir -p '$(STUDY)'
+	cd '$(STUDY)' && '$(abspath $(BIN))/python' -m niftynet_ext.reproduce --cohort $(COHORT) --scale $(SCALE) --config-dir '$(CURDIR)/config_ini'
+
 demo: $(READY)
 	$(BIN)/python -m data_prep phantom --out demo/dicom --patients 12 --matrix 128 --slices 28
 	$(BIN)/python -m data_prep preprocess --dicom demo/dicom --out demo/data --split 9 0 3
@@ -118,4 +128,4 @@ lint: $(READY)
 	$(BIN)/ruff check --line-length 100 --select E,F,W,I,N,B,UP,RUF100 .
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo reproduce-phantom-* build *.egg-info .pytest_cache .ruff_cache
