@@ -150,6 +150,8 @@ def _postprocess(options):
     plan = postprocess.parse_plan(options.steps)
     references, unlabelled = cases.find_references(options.references, options.set)
     folder = Path(options.predictions)
+    if options.out.resolve() == folder.resolve():
+        raise DataError(f"--out {options.out} is the folder of the predictions. Name another.")
     files.make_folder(options.out)
 
     def stage(count):

@@ -22,9 +22,9 @@ DEFINITIONS = {
     "hd95": "mean of the two directed 95th percentiles (paper, eq. 9)",
     "empty masks": "Dice3D is 0 where one mask is empty and 1 where both are; distances in 3-D are "
                    "infinite where one is (inf in CSV, null in JSON; the worst in quartiles and "
-                   "tests) and 0 where both are; a patient without a TP slice has no distance in 2-D "
-                   "(empty in CSV, null in JSON), its slices are among fn and fp; patients with an "
-                   "empty mask are counted",
+                   "tests) and 0 where both are; a patient without a TP slice has no distance in "
+                   "2-D (empty in CSV, null in JSON), its slices are among fn and fp; patients "
+                   "with an empty mask are counted",
     "lesions": "components connected by faces, edges or corners; found where at least 10 % of the "
                "voxels are predicted; false where less than 10 % of a finding's are in the "
                "reference",

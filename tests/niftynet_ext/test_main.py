@@ -143,6 +143,12 @@ def test_the_effect_of_each_step_is_shown(study, capsys):
     assert np.array_equal(array, tumour(1.0)) and np.array_equal(affine, AFFINE)
 
 
+def test_predictions_are_not_overwritten(study, capsys):
+    assert run("postprocess", "--references", study.references, "--predictions",
+               study.model.folder, "--steps", "largest", "--out", study.model.folder) == 2
+    assert "Name another" in capsys.readouterr().err
+
+
 def test_a_box_needs_the_ct(study, capsys):
     words = ["postprocess", "--predictions", study.model.folder, "--steps", "body_box:0",
              "--out", study.folder / "steps"]
