@@ -12,6 +12,9 @@ from niftynet_ext.events import smooth
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Told apart by colour-blind readers too (Okabe and Ito)."""
 
+MAX_DOTS = 300
+"""More dots than this are drawn as pixels: thousands of slices would make a file of megabytes."""
+
 SHARE_SMOOTHED = 50
 """A smoothed loss is the mean over this part of the curve: 1/50 of its points."""
 
@@ -68,10 +71,11 @@ def boxes(groups, ylabel):
         colour = COLOURS[models.index(model) % len(COLOURS)]
         if len(values):
             spread = 0.16 * np.sin(np.arange(len(values)) * 2.4)  # dots beside each other
-            ax.scatter(place + spread, values, s=7, color=colour, alpha=0.35, linewidth=0)
+            ax.scatter(place + spread, values, s=7, color=colour, linewidth=0,
+                       alpha=min(0.4, MAX_DOTS / len(values)), rasterized=len(values) > MAX_DOTS)
             ax.boxplot(values, positions=[place], widths=0.55, showfliers=False, showmeans=True,
-                       medianprops={"color": colour, "linewidth": 2},
-                       meanprops={"marker": "x", "markeredgecolor": colour})
+                       medianprops={"color": colour, "linewidth": 2.5},
+                       meanprops={"marker": "x", "markeredgecolor": "black"})
     ax.set_xticks(range(len(groups)), [_tick(*key) for key in groups], size=8)
     ax.set(ylabel=ylabel, ylim=(-0.03, 1.03))
     ax.grid(axis="y", alpha=0.3)
@@ -132,5 +136,5 @@ def _svg(figure):
     FigureCanvasSVG(figure)
     content = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "niftynet_ext"}):  # the same bytes each time
-        figure.savefig(content, format="svg", metadata={"Date": None})
+        figure.savefig(content, format="svg", metadata={"Date": None}, dpi=150)
     return content.getvalue()

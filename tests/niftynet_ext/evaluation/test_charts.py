@@ -35,6 +35,12 @@ def test_every_value_is_a_dot():
     assert dots[1] == dots[0] + 1
 
 
+def test_thousands_of_slices_stay_a_small_picture():
+    values = np.random.default_rng(1).random(8000)
+    svg = charts.boxes({("v1", 20): values, ("v2", 20): values}, "Dice")
+    assert count(svg, "image") >= 1 and len(svg) < 300_000
+
+
 def test_the_same_input_gives_the_same_bytes():
     empty = Curve(np.array([], int), np.array([]))
     one = {"net": (Curve(np.arange(9), np.ones(9)), empty, [Stage("Dice", 9)])}
