@@ -9,19 +9,32 @@ TF ?= cpu
 NET ?= v1
 # where `make preprocess` writes. The ini files read data/: with another OUT, name it in them
 OUT ?= data
+# where `make evaluate` writes
+EVALUATION ?= evaluation
+# what `make reproduce` runs on, with which share of the paper's iterations, and where
+COHORT ?= nsclc_radiomics
+SCALE ?= 1
+STUDY ?= reproduce-$(COHORT)-$(SCALE)
 # further options of the command, e.g. ARGS='--roi gtv.*' or ARGS=--dry-run
 ARGS ?=
+
+# folders of predictions, of one or several models: [NAME[@ITERATION]=]FOLDER ...
+PREDICTIONS ?= models/$(INI)/inference
+# of `make postprocess`, e.g. STEPS='components:0.5 fill_holes'
+STEPS ?=
 
 INI_v1 = densehighres3dnet_v1
 INI_v2 = densehighres3dnet_v2
 INI_baseline = highres3dnet_matched
 INI = $(or $(INI_$(NET)),$(error NET=$(NET) is not one of v1, v2, baseline))
 
+COMMA = ,
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help install demo download check preprocess train inference restore test lint bench clean
+.PHONY: help install demo download check segment reproduce preprocess train inference restore \
+  evaluate select ensemble postprocess report bench test lint clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,7 +47,18 @@ help:
 ## make train NET=v1                 the paper's two rounds; run again, it goes on
 ## make inference NET=v1             probabilities of the test patients
 ## make restore NET=v1               masks on the CTs' own grids, and Dice3D
-## make bench DICOM=DIR              data_prep beside other converters, on one patient's files
+## make evaluate NET=v1              the paper's tables, per slice and per patient, into evaluation/;
+##                                   several models: PREDICTIONS='DIR DIR'
+## make select                       each network's best checkpoint by Dice3D on validation
+## make ensemble PREDICTIONS='DIR DIR'         the mean of models, into models/ensemble/inference
+## make postprocess STEPS='STEP ...'           alter masks; the effect of each step on validation
+## make report                       one HTML file that shows evaluation/
+## make segment DICOM=DIR MODEL=DIR OUT=DIR    a new patient to DICOM SEG and RTSTRUCT; the mean of
+##                                   several models: MODEL=DIR,DIR
+## make reproduce                    the paper's study, from the download to the report; run again,
+##                                   it goes on. Minutes: make reproduce COHORT=phantom SCALE=0.001
+## make bench DICOM=DIR              the measures of evaluate, and data_prep on one patient's files, beside
+##                                   the programs that people use
 
 install: $(READY)
 
@@ -67,6 +91,34 @@ restore: $(READY)
 	$(BIN)/python -m data_prep restore --data '$(OUT)' --predictions models/$(INI)/inference --out models/$(INI)/masks
 	$(BIN)/python -m data_prep picture --data '$(OUT)' --masks models/$(INI)/masks --out models/$(INI)/picture.png
 
+report: $(READY)
+	$(BIN)/python -m niftynet_ext report --evaluation '$(EVALUATION)' $(ARGS)
+
+segment: $(READY)
+	$(if $(and $(DICOM),$(MODEL),$(filter command,$(origin OUT))),,$(error say make segment DICOM=<folder> MODEL=<model_dir>[,<model_dir>...] OUT=<folder>))
+	$(BIN)/python -m data_prep segment --dicom '$(DICOM)' --model $(subst $(COMMA), ,$(MODEL)) --out '$(OUT)' $(ARGS)
+
+evaluate: $(READY)
+	$(BIN)/python -m niftynet_ext evaluate --references '$(OUT)' --predictions $(PREDICTIONS) --out '$(EVALUATION)' $(ARGS)
+
+select: $(READY)
+	$(BIN)/python -m niftynet_ext select --references '$(OUT)' -c $(foreach net,v1 v2 baseline,config_ini/$(INI_$(net)).ini) --out models/best.json $(ARGS)
+
+ensemble: $(READY)
+	$(BIN)/python -m niftynet_ext ensemble --predictions $(PREDICTIONS) --out models/ensemble/inference $(ARGS)
+
+postprocess: $(READY)
+	$(BIN)/python -m niftynet_ext postprocess --references '$(OUT)' --predictions $(PREDICTIONS) --steps '$(STEPS)' --out models/$(INI)/postprocessed $(ARGS)
+
+bench: $(READY)
+	$(BIN)/pip install --disable-pip-version-check -q -e '.[$(TF),bench]'
+	$(BIN)/python benchmarks/evaluation.py
+	$(if $(DICOM),$(BIN)/python benchmarks/data_prep.py --dicom '$(DICOM)' $(ARGS))
+
+reproduce: $(READY)
+	mkdir -p '$(STUDY)'
+	cd '$(STUDY)' && '$(abspath $(BIN))/python' -m niftynet_ext.reproduce --cohort $(COHORT) --scale $(SCALE) --config-dir '$(CURDIR)/config_ini'
+
 demo: $(READY)
 	$(BIN)/python -m data_prep phantom --out demo/dicom --patients 12 --matrix 128 --slices 28
 	$(BIN)/python -m data_prep preprocess --dicom demo/dicom --out demo/data --split 9 0 3
@@ -90,8 +142,5 @@ test: lint
 lint: $(READY)
 	$(BIN)/ruff check --line-length 100 --select E,F,W,I,N,B,UP,RUF100 .
 
-bench: $(READY)
-	$(BIN)/python benchmarks/data_prep.py $(if $(DICOM),--dicom '$(DICOM)') $(ARGS)
-
 clean:
-	rm -rf $(VENV) demo check build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo check reproduce-phantom-* build *.egg-info .pytest_cache .ruff_cache

@@ -1,10 +1,10 @@
-"""``python -m data_prep``: download, check, preprocess, lists, restore, phantom, picture."""
+"""``python -m data_prep``: download, check, preprocess, lists, restore, segment, phantom, picture."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from data_prep import DataError, cohort, engine, job, rois
+from data_prep import DataError, cohort, derived, engine, job, rois
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,6 +89,23 @@ def _parser() -> argparse.ArgumentParser:
         help="NiftyNet's output_postfix (default: %(default)s)",
     )
     one.set_defaults(run=_restore)
+
+    one = commands.add_parser("segment", help="a new patient: DICOM CT to DICOM SEG and RTSTRUCT")
+    one.add_argument("--dicom", type=Path, required=True, help="folder of one patient's files")
+    one.add_argument(
+        "--model", nargs="+", required=True, metavar="DIR[@ITERATION]",
+        help="model_dir of a training, at its last checkpoint or that named; the mean of several",
+    )
+    one.add_argument("--out", type=Path, required=True, help="folder to write")
+    one.add_argument(
+        "--label", default=derived.DEFAULT_LABEL, help="name of the ROI (default: %(default)s)"
+    )
+    one.add_argument("--series", default="", metavar="UID", help="which CT, if there are several")
+    one.add_argument(
+        "--reduce", type=int, default=default.reduce, metavar="N",
+        help="in-plane factor of the training's preprocess (default: %(default)s)",
+    )
+    one.set_defaults(run=_segment)
 
     one = commands.add_parser("phantom", help="write a synthetic DICOM cohort")
     one.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -261,6 +278,20 @@ def _restore(options: argparse.Namespace) -> int:
     export.report(result, _console())
     print(f"{len(result['scores'])} masks and scores.csv are in {options.out}.")
     return 1 if result["failed"] else 0
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from data_prep import segment
+
+    choice = segment.Options(options.label, options.series, options.reduce)
+    summary = segment.segment(options.dicom, options.model, options.out, choice)
+    print(
+        f"{summary['volume_ml']:.1f} mL of tumour (highest probability "
+        f"{summary['max_probability']:.3f}). The mask is in {options.out}: {segment.SEG}, "
+        f"{segment.RTSTRUCT}, {segment.NIFTI}; look at {segment.OVERLAY} first. "
+        f"{summary['notice']}."
+    )
+    return 0
 
 
 def _phantom(options: argparse.Namespace) -> int:

@@ -1,6 +1,5 @@
 """NiftyNet's probability maps back on each CT's own grid, as masks, with Dice in 3-D."""
 
-import csv
 import math
 from pathlib import Path
 
@@ -9,50 +8,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from data_prep import DataError, files, geometry, resample
+from data_prep import DataError, files, geometry, predictions, resample
 from data_prep.cohort import PLAIN
 from data_prep.split import PHASES
 from niftynet_ext.evaluation.overlap import dice
-
-POSTFIX = "_niftynet_out"
-"""NiftyNet's default ``output_postfix``."""
-
-INFERRED_LIST = "inferred.csv"
-"""The list ``id,path`` that NiftyNet writes beside its outputs."""
 
 SCORES = "scores.csv"
 """The table of :data:`SCORE_COLUMNS` beside the masks: whom the last run restored."""
 
 SCORE_COLUMNS = ("id", "phase", "dice_3d", "reference_ml", "predicted_ml")
-
-
-def find_predictions(predictions_dir: Path, ids: list[str], postfix: str) -> dict[str, Path]:
-    """Return NiftyNet's output file of each patient that has one.
-
-    NiftyNet's own list is believed, and only that: a file it does not list is a leftover of an
-    earlier inference. A listed file that was moved is sought beside the list. Without a list:
-    ``<id><postfix>.nii.gz``, also with NiftyNet's ``_`` before the postfix and its ``window_seg_``
-    in front.
-
-    :raises DataError: the folder is absent.
-    """
-    if not predictions_dir.is_dir():
-        raise DataError(f"No folder {predictions_dir}. Give --predictions NiftyNet's save_seg_dir.")
-    found = {}
-    listing = predictions_dir / INFERRED_LIST
-    if listing.is_file():
-        with listing.open(newline="", encoding="utf-8") as stream:
-            rows = [row for row in csv.reader(stream) if len(row) == 2]
-        for one, listed in ((row[0].strip(), Path(row[1].strip())) for row in rows):
-            beside = predictions_dir / listed.name
-            found[one] = beside if beside.is_file() else listed
-    else:
-        for one in ids:
-            for name in (f"{one}{postfix}", f"{one}_{postfix}", f"window_seg_{one}_{postfix}"):
-                path = predictions_dir / f"{name}.nii.gz"
-                if one not in found and path.is_file():
-                    found[one] = path
-    return {one: found[one] for one in ids if one in found and found[one].is_file()}
 
 
 def read_probability(path: Path, grid: dict) -> np.ndarray:
@@ -62,26 +26,13 @@ def read_probability(path: Path, grid: dict) -> np.ndarray:
     :return: float32 (x, y, z).
     :raises DataError: unreadable, too many channels, another shape, or another place.
     """
-    try:
-        image = nib.load(path)
-        array = np.asanyarray(image.dataobj)
-    except Exception as error:  # nibabel, gzip and zlib each have their own
-        raise DataError(f"{path} cannot be read ({error}). Run inference again.") from error
+    array, found_affine = predictions.read_foreground(path)
     shape = tuple(grid["shape"])
-    if array.ndim == 5 and array.shape[3] == 1:
-        array = array[:, :, :, 0, :]  # NiftyNet's (x, y, z, 1, channels)
-    if array.ndim == 4 and array.shape[-1] > 2:
-        raise DataError(
-            f"{path}: found {array.shape[-1]} channels, expected 1 or 2 (background, tumour). "
-            "Predict with a network of two classes."
-        )
-    if array.ndim == 4:
-        array = array[..., -1]  # the foreground is the last channel
     affine = np.array(grid["affine_ras"])
-    if array.shape != shape or not geometry.same_grid(image.affine, affine, shape):
+    if array.shape != shape or not geometry.same_grid(found_affine, affine, shape):
         raise DataError(
-            f"{path} is on another grid: found shape {image.shape}, affine "
-            f"{image.affine.round(3).tolist()}; expected shape {shape}, affine "
+            f"{path} is on another grid: found shape {array.shape}, affine "
+            f"{found_affine.round(3).tolist()}; expected shape {shape}, affine "
             f"{affine.round(3).tolist()} (RAS mm). Predict on the images of this --data folder."
         )
     return np.asarray(array, np.float32)
@@ -99,10 +50,9 @@ def restore_patient(record: dict, prediction: Path, data_dir: Path, out_dir: Pat
     coarse_affine = np.array(record["coarse"]["affine_ras"])
     probability = read_probability(prediction, record["coarse"])
     try:
-        resized = resample.to_native(probability, coarse_affine, shape, native_affine)
+        mask = resample.to_native_mask(probability, coarse_affine, shape, native_affine)
     except DataError as error:
         raise DataError(f"{prediction}: {error}") from error
-    mask = resample.native_mask(resized)
     files.write_nifti(out_dir / f"{record['id']}_mask.nii.gz", mask.astype(np.uint8), native_affine)
     voxel_ml = geometry.voxel_volume_ml(native_affine)
     row = {
@@ -124,7 +74,7 @@ def restore_patient(record: dict, prediction: Path, data_dir: Path, out_dir: Pat
 
 
 def restore_cohort(
-    data_dir: Path, predictions_dir: Path, out_dir: Path, postfix: str = POSTFIX
+    data_dir: Path, predictions_dir: Path, out_dir: Path, postfix: str = predictions.POSTFIX
 ) -> dict:
     """Restore every predicted patient; write the masks and ``scores.csv``.
 
@@ -139,15 +89,17 @@ def restore_cohort(
             f"{data_dir / files.MANIFEST} does not say who is for training and who for a test: an "
             "earlier version wrote it. Run preprocess again."
         )
-    predictions = find_predictions(predictions_dir, list(records), postfix)
-    if not predictions:
+    found = predictions.find(predictions_dir, postfix)
+    found = {one: found[one] for one in records if one in found}
+    if not found:
         raise DataError(
-            f"No prediction in {predictions_dir}: expected {INFERRED_LIST} or files named "
-            f"<id>{postfix}.nii.gz for ids such as {', '.join(list(records)[:3])}. Run inference."
+            f"No prediction in {predictions_dir}: expected {predictions.INFERRED_LIST} or files "
+            f"named <id>{postfix}.nii.gz for ids such as {', '.join(list(records)[:3])}. "
+            "Run inference."
         )
     files.make_folder(out_dir)
     scores, failed = [], {}
-    for one, path in predictions.items():
+    for one, path in found.items():
         try:
             scores.append(restore_patient(records[one], path, data_dir, out_dir))
         except DataError as error:
@@ -157,7 +109,7 @@ def restore_cohort(
         for row in scores
     ]
     files.write_csv(out_dir / SCORES, [SCORE_COLUMNS, *rows])
-    missing = [one for one in records if one not in predictions]
+    missing = [one for one in records if one not in found]
     return {"scores": scores, "failed": failed, "missing": missing}
 
 

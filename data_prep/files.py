@@ -72,23 +72,27 @@ def remove_drafts(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def nifti_bytes(array: np.ndarray, affine_ras: np.ndarray) -> bytes:
+def nifti_bytes(array: np.ndarray, affine_ras: np.ndarray, description: str = "") -> bytes:
     """Return ``.nii.gz`` with sform and qform both set to the affine (code 1, scanner).
 
     The same bytes for the same array on every run: no file name, no time.
 
     :param array: (x, y, z) of the type to be stored.
+    :param description: for the header's ``descrip``, 79 characters at most.
     """
     image = nib.Nifti1Image(array, affine_ras)
     image.set_sform(affine_ras, code=1)
     image.set_qform(affine_ras, code=1)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description
     return igzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0)
 
 
-def write_nifti(path: Path, array: np.ndarray, affine_ras: np.ndarray) -> None:
+def write_nifti(
+    path: Path, array: np.ndarray, affine_ras: np.ndarray, description: str = ""
+) -> None:
     """Write :func:`nifti_bytes` to a file."""
-    write_bytes(path, nifti_bytes(array, affine_ras))
+    write_bytes(path, nifti_bytes(array, affine_ras, description))
 
 
 def write_json(path: Path, content: dict) -> None:

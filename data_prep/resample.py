@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep import DataError, geometry
+from niftynet_ext.evaluation.masks import bounding_box
 
 MASK_THRESHOLD = 0.5
 """A native voxel is foreground where the resized probability exceeds this (value: paper 3.1)."""
@@ -250,6 +251,17 @@ def _area_weights(size: int, ratio: float, new: slice, old: slice) -> np.ndarray
     return (shared / (high - low)).astype(np.float32)
 
 
+def check_probability(probability: np.ndarray) -> None:
+    """:raises DataError: a value is not finite or outside [0, 1]."""
+    low, high = float(np.min(probability)), float(np.max(probability))
+    tolerance = PROBABILITY_TOLERANCE
+    if not (low >= -tolerance and high <= 1.0 + tolerance):  # false for NaN too
+        raise DataError(
+            f"probabilities run from {low:g} to {high:g}, expected 0 to 1. Take NiftyNet's output "
+            "after softmax (output_prob = True), not logits."
+        )
+
+
 def to_native(
     probability: np.ndarray,
     coarse_affine: np.ndarray,
@@ -263,15 +275,9 @@ def to_native(
     :return: float32 of ``native_shape``, x fastest in memory; 0 outside the coarse grid.
     :raises DataError: a value is not finite or outside [0, 1].
     """
-    low, high = float(np.min(probability)), float(np.max(probability))
-    tolerance = PROBABILITY_TOLERANCE
-    if not (low >= -tolerance and high <= 1.0 + tolerance):  # false for NaN too
-        raise DataError(
-            f"probabilities run from {low:g} to {high:g}, expected 0 to 1. Take NiftyNet's output "
-            "after softmax (output_prob = True), not logits."
-        )
     import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
+    check_probability(probability)
     coarse = sitk.GetImageFromArray(np.asarray(probability, np.float32).T)
     _place(coarse, coarse_affine)
     native = sitk.Image([int(n) for n in native_shape], sitk.sitkUInt8)
@@ -283,8 +289,53 @@ def to_native(
 
 
 def native_mask(probability: np.ndarray) -> np.ndarray:
-    """Return the bool mask of a probability map that :func:`to_native` resized."""
+    """Return the bool mask of a probability map that is on the native grid."""
     return probability > MASK_THRESHOLD
+
+
+def to_native_mask(
+    probability: np.ndarray,
+    coarse_affine: np.ndarray,
+    native_shape: tuple[int, int, int],
+    native_affine: np.ndarray,
+) -> np.ndarray:
+    """Return the :func:`native_mask` of :func:`to_native`, resizing only around the foreground.
+
+    A value between voxels exceeds the threshold only next to a voxel that does: the box of those,
+    one voxel wider on all sides, holds all of the mask.
+
+    :return: bool of ``native_shape``, x fastest in memory.
+    :raises DataError: a value is not finite or outside [0, 1].
+    """
+    check_probability(probability)
+    mask = np.zeros(native_shape, bool, order="F")
+    box = bounding_box(native_mask(probability))
+    if not probability[box].size:
+        return mask
+    low = np.maximum([one.start - 1 for one in box], 0)
+    high = np.minimum([one.stop + 1 for one in box], probability.shape)
+    # the outer faces of the box's first and last voxels, among the native voxels' centres
+    faces = np.array([low - 0.5, high - 0.5]) @ coarse_affine[:3, :3].T + coarse_affine[:3, 3]
+    ends = np.sort(geometry.to_index(faces, native_affine), axis=0)
+    first = np.clip(np.ceil(ends[0] - 1e-6), 0, native_shape).astype(int)
+    last = np.clip(np.floor(ends[1] + 1e-6) + 1, first, native_shape).astype(int)
+    if (first == last).any():
+        return mask
+    part = to_native(
+        probability[tuple(map(slice, low, high))],
+        _moved(coarse_affine, low),
+        tuple(last - first),
+        _moved(native_affine, first),
+    )
+    mask[tuple(map(slice, first, last))] = native_mask(part)
+    return mask
+
+
+def _moved(affine: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return the affine of the part of a grid that begins at an index."""
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ index
+    return moved
 
 
 def _place(image, affine: np.ndarray) -> None:

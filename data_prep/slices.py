@@ -39,6 +39,11 @@ class SliceLayout:
         real[whole[on_grid].astype(int)] = True
         return real
 
+    @property
+    def nearest(self) -> np.ndarray:
+        """Return the grid slice nearest to each real slice, int (real slices,)."""
+        return np.clip(np.rint(self.places), 0, self.size - 1).astype(int)
+
 
 def slice_layout(positions_mm: np.ndarray) -> SliceLayout | None:
     """Find the regular grid of sorted slice positions.

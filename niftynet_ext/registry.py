@@ -17,6 +17,10 @@ EVENT_HANDLERS = {
     "progress_line": "niftynet_ext.progress.ProgressLine",
 }
 
+EVALUATIONS = {name: f"niftynet_ext.niftynet_evaluations.{name}" for name in (
+    "dice3d", "dice2d", "msd_mm", "hd95_mm", "msd_3d_mm", "hd95_3d_mm", "slices_tp", "slices_fn",
+    "slices_fp", "volume_error_ml", "lesions_found", "lesions_false")}
+
 
 def register(factory):
     """Add the names above to NiftyNet's own tables.
@@ -25,4 +29,5 @@ def register(factory):
     """
     factory.SUPPORTED_NETWORK.update(NETWORKS)
     factory.SUPPORTED_LOSS_SEGMENTATION.update(SEGMENTATION_LOSSES)
+    factory.SUPPORTED_EVALUATIONS.update(EVALUATIONS)
     factory.SUPPORTED_EVENT_HANDLERS.update(EVENT_HANDLERS)

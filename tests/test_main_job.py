@@ -3,6 +3,7 @@
 Short trainings on tiny phantoms: what is tested is that the parts fit, not how well it learns
 (`make demo` shows that).
 """
+import json
 import os
 import re
 import subprocess
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas
 import pytest
 
+from data_prep import predictions
 from data_prep.__main__ import main as data_prep
-from niftynet_ext import rounds
+from niftynet_ext import events, rounds
+from niftynet_ext.evaluation.patient import score_patient
 
 PLUGIN = '''
 """A network as its author would have written it in 2018: plain TensorFlow 1."""
@@ -53,6 +57,7 @@ def job(tmp_path_factory, root):
                       "--split", "1", "1", "1"]) == 0
     ini = (root / "config_ini" / "demo.ini").read_text()
     ini = re.sub(r"spatial_window_size = .*", "spatial_window_size = (24, 24, 16)", ini)
+    ini = re.sub(r"tensorboard_every_n = .*", "tensorboard_every_n = 1", ini)
     (folder / "net.ini").write_text(ini)
     (folder / "old_plugin.py").write_text(PLUGIN)
     return folder
@@ -93,6 +98,13 @@ def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
     assert last.get_tensor(power) == pytest.approx(0.9 ** 6, rel=1e-5)
 
 
+def test_the_learning_curve_goes_through_the_rounds(job, trained):
+    curve = events.read_curve(job / "demo" / "model", "training")
+    assert curve.iterations.tolist() == [1, 2, 3, 4, 5]
+    assert np.isfinite(curve.losses).all()
+    assert events.read_stages(job / "demo" / "model") == [("DiceForeground", 3), ("Focal", 5)]
+
+
 def test_running_again_finds_nothing_to_do(job, trained):
     done = subprocess.run(
         [sys.executable, "-m", "niftynet_ext.rounds", "-c", "net.ini", "--plan",
@@ -130,16 +142,47 @@ def test_masks_on_the_ct_s_own_grid(job, inferred, capsys):
     assert set(np.unique(mask.dataobj)) <= {0, 1}
 
 
-def test_niftynets_own_evaluation(job, inferred):
-    done = net_segment(job, "inference", "-c", "net.ini", "--output_prob", "False",
-                       "--save_seg_dir", job / "hard")
+def test_a_new_patient_from_dicom_to_dicom(job, inferred):
+    patient, = split(job, "Inference")
+    assert data_prep(["restore", "--data", str(job / "demo" / "data"),
+                      "--predictions", str(inferred), "--out", str(job / "restored")]) == 0
+    assert data_prep(["segment", "--dicom", str(job / "dicom" / patient),
+                      "--model", str(job / "demo" / "model"), "--out", str(job / "new")]) == 0
+    restored = nibabel.load(job / "restored" / f"{patient}_mask.nii.gz")
+    mask = nibabel.load(job / "new" / "mask.nii.gz")
+    assert np.array_equal(mask.affine, restored.affine)
+    assert np.mean(mask.get_fdata() != restored.get_fdata()) < 1e-3  # sums in another order
+    names = {path.name for path in (job / "new").iterdir()}
+    assert names == {"mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm", "overlay.png",
+                     "summary.json"}
+
+
+def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred):
+    done = net_segment(job, "evaluation", "-c", "net.ini", "--save_csv_dir", job / "evaluation")
     assert done.returncode == 0
-    done = net_segment(job, "evaluation", "-c", "net.ini", "--output_prob", "False",
-                       "--save_seg_dir", job / "hard", "--save_csv_dir", job / "evaluation")
-    assert done.returncode == 0
-    table, = (job / "evaluation").glob("eval_subject_id_label.csv")
-    header, row = table.read_text().split()[:2]
-    assert "dice" in header and row.startswith(split(job, "Inference")[0])
+    found = pandas.read_csv(job / "evaluation" / "eval_subject_id_label.csv").iloc[0]
+    patient, = split(job, "Inference")
+    label = nibabel.load(job / "demo" / "data" / "labels" / f"{patient}.nii.gz")
+    probability = nibabel.load(next(inferred.glob("*.nii.gz"))).get_fdata()[..., 0, 1]
+    expected, _ = score_patient(probability > 0.5, label.get_fdata() > 0, label.header.get_zooms())
+    assert found["subject_id"] == patient and found["label"] == 1
+    for name, column in (("dice3d", "dice_3d"), ("dice2d", "dice_2d"), ("msd_mm", "msd_2d_mm"),
+                         ("hd95_mm", "hd95_2d_mm")):
+        assert found[name] == pytest.approx(expected[column], abs=1e-6, nan_ok=True), name
+
+
+def test_select_infers_checkpoints_on_the_validation_set(job, trained):
+    words = ["select", "--references", str(job / "demo" / "data"), "-c", "net.ini", "--iterations",
+             "3", "5", "--out", "best.json"]
+    done = subprocess.run([sys.executable, "-m", "niftynet_ext", *words], cwd=job, text=True,
+                          capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    content = json.loads((job / "best.json").read_text())
+    assert [one["iteration"] for one in content["compared"]] == [3, 5]
+    assert content["best"][0]["dice_3d"] == max(one["dice_3d"] for one in content["compared"])
+    patient, = split(job, "Validation")
+    for one in content["compared"]:
+        assert set(predictions.find(Path(one["folder"]))) == {patient}
 
 
 def test_net_run_is_the_same_application(job, inferred):

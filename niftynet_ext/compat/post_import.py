@@ -13,7 +13,25 @@ def register_short_names(factory):
     registry.register(factory)
 
 
-ACTIONS = {"niftynet.engine.application_factory": register_short_names}
+def accept_spaced_evaluations(factory):
+    """``evaluations = dice, msd_mm`` like every other list: NiftyNet splits it at the comma only.
+
+    :param factory: the module ``niftynet.engine.application_factory``
+    """
+    def create(cls, name):
+        return factory.select_module(name.strip(), cls.type_str, cls.SUPPORTED)
+    factory.EvaluationFactory.create = classmethod(create)
+
+
+def prepare_factory(factory):
+    """
+    :param factory: the module ``niftynet.engine.application_factory``
+    """
+    register_short_names(factory)
+    accept_spaced_evaluations(factory)
+
+
+ACTIONS = {"niftynet.engine.application_factory": prepare_factory}
 
 
 class PostImportFinder(importlib.abc.MetaPathFinder):

@@ -1,6 +1,8 @@
 """Overlap of two masks (paper 4.2)."""
 import numpy as np
 
+from niftynet_ext.evaluation.masks import bounding_box, check_pair
+
 
 def dice(prediction, reference):
     """``2 |P and Y| / (|P| + |Y|)`` (paper, eq. 4).
@@ -13,12 +15,8 @@ def dice(prediction, reference):
     :return: float in [0, 1]
     :raises ValueError: shapes differ, or values are not boolean
     """
-    for name, mask in (("prediction", prediction), ("reference", reference)):
-        if mask.dtype != bool:
-            raise ValueError(f"dice: {name} must be boolean, got {mask.dtype}: compare it first, "
-                             f"e.g. {name} > 0.5")
-    if prediction.shape != reference.shape:
-        raise ValueError(f"dice: prediction has shape {prediction.shape}, "
-                         f"reference {reference.shape}: bring them to one grid first")
+    check_pair(prediction, reference)
+    box = bounding_box(prediction, reference)
+    prediction, reference = prediction[box], reference[box]
     total = np.count_nonzero(prediction) + np.count_nonzero(reference)
-    return 2.0 * np.count_nonzero(prediction & reference) / total if total else 1.0
+    return float(2.0 * np.count_nonzero(prediction & reference) / total) if total else 1.0

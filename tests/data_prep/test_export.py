@@ -127,25 +127,6 @@ def test_a_leftover_that_niftynets_list_lacks_is_no_prediction(prepared, tmp_pat
     assert result["missing"] == ["A", "C"]
 
 
-@pytest.mark.parametrize("moved", [False, True])
-def test_niftynets_own_list_names_the_files(prepared, tmp_path, moved):
-    path = predict(prepared, "B", "any_name.nii.gz")
-    listing = path.with_name("inferred.csv")
-    listing.write_text(f"B,{'/gone' if moved else path.parent}/any_name.nii.gz\nZ,/absent.nii.gz\n")
-    found = export.find_predictions(path.parent, ["A", "B"], "_niftynet_out")
-    assert found == {"B": path}
-
-
-def test_ids_that_end_alike_are_not_confused(tmp_path):
-    for name in ("X-1_niftynet_out", "1__niftynet_out"):
-        (tmp_path / f"{name}.nii.gz").touch()
-    found = export.find_predictions(tmp_path, ["1", "X-1"], "_niftynet_out")
-    assert {one: path.name for one, path in found.items()} == {
-        "1": "1__niftynet_out.nii.gz",
-        "X-1": "X-1_niftynet_out.nii.gz",
-    }
-
-
 def _shift(image):
     affine = image.affine.copy()
     affine[0, 3] += 0.5
@@ -185,7 +166,7 @@ def test_damaged_prediction_fails_alone(prepared, tmp_path):
 
 
 def test_what_is_absent_is_named(prepared, tmp_path):
-    with pytest.raises(DataError, match="Give --predictions"):
+    with pytest.raises(DataError, match="No folder"):
         export.restore_cohort(prepared, tmp_path / "absent", tmp_path / "out")
     with pytest.raises(DataError, match="No prediction in"):
         export.restore_cohort(prepared, prepared, tmp_path / "out")

@@ -208,3 +208,28 @@ def test_what_is_no_probability_is_refused(value):
     probability[1, 1, 1] = value
     with pytest.raises(DataError, match="expected 0 to 1"):
         resample.to_native(probability, AFFINE, (4, 4, 2), AFFINE)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (-1, 1, -1)])
+def test_the_mask_is_the_same_without_resizing_what_is_far(factor, signs):
+    affine = AFFINE @ np.diag([*signs, 1.0])
+    shape = (31, 26, 9)
+    grid = resample.reduced_grid(shape, affine, factor)
+    coarse, coarse_affine = grid.shape, grid.affine
+    rng = np.random.default_rng(0)
+    for centre in np.ndindex(3, 3, 3):  # at every edge and corner, and amid
+        weight = np.ones(coarse)
+        for axis, at in enumerate(centre):
+            place = np.moveaxis(np.linspace(0, 2, coarse[axis])[None, None], 2, axis)
+            weight = weight * np.exp(-(((place - at) / 0.4) ** 2))
+        probability = (weight * rng.random(coarse) ** 0.2).astype(np.float32)
+        full = resample.native_mask(
+            resample.to_native(probability, coarse_affine, shape, affine)
+        )
+        found = resample.to_native_mask(probability, coarse_affine, shape, affine)
+        assert np.array_equal(found, full) and full.any() and not full.all()
+    nothing = resample.to_native_mask(np.zeros(coarse), coarse_affine, shape, affine)
+    assert nothing.shape == shape and not nothing.any()
+    with pytest.raises(DataError, match="expected 0 to 1"):
+        resample.to_native_mask(np.full(coarse, -2.0), coarse_affine, shape, affine)

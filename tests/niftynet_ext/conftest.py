@@ -1,5 +1,13 @@
-"""TensorFlow 1 style fixtures: a graph of its own for each test."""
+"""TensorFlow 1 style fixtures, a graph of its own for each test; and patients to score."""
 import pytest
+
+from .study import Study
+
+
+@pytest.fixture
+def study(tmp_path):
+    """References of A and B (Validation) and C (Inference), and a model's predictions."""
+    return Study(tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,181 @@
+"""A new patient, from a folder of DICOM to DICOM SEG and RTSTRUCT, by one or several models."""
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import DataError, derived, files, geometry, panels, planes, predictions, resample
+from data_prep.model import Model, infer, open_model
+from data_prep.scan import CtSeries, scan
+from data_prep.series import Volume, choose_series, read_volume
+from data_prep.write_rtstruct import write_rtstruct
+from data_prep.write_seg import write_seg
+from niftynet_ext import RESEARCH_USE, ensemble
+
+NIFTI, SEG, RTSTRUCT = "mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm"
+OVERLAY, SUMMARY = "overlay.png", "summary.json"
+
+_ID = "patient"
+"""The id that NiftyNet sees; nothing that identifies the patient leaves the DICOM files."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may choose beside the folders.
+
+    :param label: name of the ROI and of the segment
+    :param series_uid: the CT series to take, where there are several
+    :param reduce: in-plane factor of the training's ``preprocess``
+    """
+
+    label: str = derived.DEFAULT_LABEL
+    series_uid: str = ""
+    reduce: int = 2
+
+
+def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options) -> dict:
+    """Segment one patient's CT and write the mask in every format, with a summary.
+
+    With several models the mean of their probabilities is cut at 0.5, as that of one model is.
+    All files appear together at the end, or none.
+
+    :param models: ``FOLDER`` or ``FOLDER@ITERATION`` each.
+    :return: the summary, as in ``summary.json``.
+    :raises DataError: the patient, a model or the output cannot be used.
+    """
+    if not re.fullmatch(r"[ -\[\]-~]{1,64}", options.label):
+        raise DataError(
+            f"--label '{options.label}': expected 1 to 64 printable ASCII characters other than a "
+            "backslash, as every DICOM reader takes them."
+        )
+    if out_dir.resolve().is_relative_to(dicom_dir.resolve()):
+        raise DataError(f"--out {out_dir} lies within --dicom {dicom_dir}. Choose one beside it.")
+    opened = [open_model(text) for text in models]
+    series = _find_series(dicom_dir, options.series_uid)
+    volume = read_volume(series)
+    sources = derived.read_sources(series, volume.sop_instance_uids)
+    files.make_folder(out_dir)
+    with tempfile.TemporaryDirectory(prefix=".segment-", dir=out_dir) as folder:
+        work_dir, done_dir = Path(folder), Path(folder, "done")
+        coarse, affine = _mean_probability(volume, opened, options.reduce, work_dir)
+        native = geometry.lps_to_ras(volume.affine_lps)
+        mask = resample.to_native_mask(coarse, affine, volume.array.shape, native)
+        algorithm = derived.Algorithm(_name(opened), _joint_sha256(opened))
+        files.write_nifti(done_dir / NIFTI, mask.astype(np.uint8), native, RESEARCH_USE)
+        drawn = mask[:, :, volume.layout.nearest]  # where slices are missing, nothing refers to them
+        write_seg(done_dir / SEG, drawn, sources, options.label, algorithm)
+        write_rtstruct(done_dir / RTSTRUCT, drawn, sources, options.label, algorithm)
+        _draw(done_dir / OVERLAY, volume, mask, native)
+        summary = _summary(volume, mask, float(coarse.max()), opened, options)
+        files.write_json(done_dir / SUMMARY, summary)
+        for name in (NIFTI, SEG, RTSTRUCT, OVERLAY, SUMMARY):
+            (done_dir / name).replace(out_dir / name)
+    return summary
+
+
+def _find_series(dicom_dir: Path, series_uid: str) -> CtSeries:
+    """Return the one CT series to segment.
+
+    :raises DataError: none or several patients, or no or several series that fit.
+    """
+    patients = [one for one in scan(dicom_dir)[0] if one.series]
+    if len(patients) != 1:
+        raise DataError(
+            f"{dicom_dir}: expected the CT of one patient, found {len(patients)} patients with a "
+            f"CT{': in ' if patients else ''}{', '.join(one.source for one in patients[:10])}. "
+            "Give the folder of one patient."
+        )
+    series = patients[0].series
+    if series_uid and series_uid not in series:
+        raise DataError(f"--series {series_uid}: no such CT series; found {', '.join(series)}.")
+    return choose_series([series[series_uid]] if series_uid else list(series.values()))
+
+
+def _mean_probability(
+    volume: Volume, models: list[Model], factor: int, work_dir: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the models' mean probability on the coarse grid, float32 (x, y, z), and its affine."""
+    native = geometry.lps_to_ras(volume.affine_lps)
+    grid = resample.reduced_grid(volume.array.shape, native, factor)
+    image = work_dir / f"{_ID}.nii.gz"
+    files.write_nifti(image, resample.resample_image(volume.array, grid), grid.affine)
+    files.write_csv(work_dir / "ct.csv", [(_ID, image.resolve())])
+
+    def probabilities() -> Iterator[np.ndarray]:
+        for number, model in enumerate(models):
+            path = infer(model, work_dir / "ct.csv", work_dir / str(number))[_ID]
+            probability, found = predictions.read_foreground(path)
+            same_place = geometry.same_grid(found, grid.affine, grid.shape)
+            if probability.shape != grid.shape or not same_place:
+                raise DataError(
+                    f"--model {model.folder}: its output has shape {probability.shape}, expected "
+                    f"the input's {grid.shape} at the same place. Was it trained with another "
+                    "pixdim?"
+                )
+            resample.check_probability(probability)
+            shutil.rmtree(work_dir / str(number))
+            yield probability
+
+    return ensemble.combine(probabilities()), grid.affine
+
+
+def _name(models: list[Model]) -> str:
+    names = list(dict.fromkeys(model.network for model in models))
+    return (f"mean of {len(models)}: " if len(models) > 1 else "") + " + ".join(names)
+
+
+def _joint_sha256(models: list[Model]) -> str:
+    """Return the one model's hash, or the hash over the hashes of several."""
+    hashes = [model.sha256() for model in models]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _draw(path: Path, volume: Volume, mask: np.ndarray, affine_ras: np.ndarray) -> None:
+    case = panels.Case(
+        f"CT series {volume.series_uid}",
+        planes.Grid(volume.array, affine_ras),
+        planes.Grid(mask, affine_ras),
+    )
+    files.write_bytes(path, panels.draw_panels([case], RESEARCH_USE))
+
+
+def _summary(
+    volume: Volume, mask: np.ndarray, highest: float, models: list[Model], options: Options
+) -> dict:
+    """Return what ``summary.json`` holds."""
+    voxels = int(mask.sum())
+    return {
+        "notice": RESEARCH_USE,
+        "label": options.label,
+        "voxels": voxels,
+        "volume_ml": round(voxels * geometry.voxel_volume_ml(volume.affine_lps), 3),
+        "max_probability": round(highest, 6),
+        "threshold": resample.MASK_THRESHOLD,
+        "ct": {
+            "series_uid": volume.series_uid,
+            "frame_of_reference_uid": volume.frame_of_reference_uid,
+            "shape": list(volume.array.shape),
+            "spacing_mm": geometry.spacing_mm(volume.affine_lps).round(6).tolist(),
+            "warnings": list(volume.warnings),
+        },
+        "models": [
+            {"network": one.network, "iteration": one.iteration, "sha256": one.sha256()}
+            for one in models
+        ],
+        "software": files.versions() | _niftynet_versions(),
+        "files": [NIFTI, SEG, RTSTRUCT, OVERLAY],
+    }
+
+
+def _niftynet_versions() -> dict[str, str]:
+    """Return the versions of what infers; TensorFlow's package has several names."""
+    installed = {one.name.replace("_", "-"): one.version for one in metadata.distributions()}
+    wanted = ("highdicom", "NiftyNet", "tensorflow", "tensorflow-cpu")
+    return {name: installed[name] for name in wanted if name in installed}

@@ -1,0 +1,134 @@
+"""A new patient end to end, with a known probability in the place of the network's."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from data_prep import DataError, files, segment
+from data_prep.model import Model
+from data_prep.phantom import write_cohort
+from niftynet_ext import RESEARCH_USE
+
+from .test_series import ORIENTATIONS
+from .test_write_rtstruct import fill, read_ct
+from .test_write_seg import mask_by_position
+
+BLOCK = np.s_[3:9, 2:7, 1:4]  # of the coarse grid, 14 x 12 x 6
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    """Replace trained models by ones that give BLOCK the probability they are named by."""
+    def infer(model, images_csv, work_dir):
+        (line,) = images_csv.read_text().splitlines()
+        coarse = nib.load(line.split(",")[1])
+        probability = np.zeros((*coarse.shape, 1, 2), np.float32)
+        probability[BLOCK] = float(model.network)
+        path = work_dir / "output.nii.gz"
+        work_dir.mkdir()
+        nib.save(nib.Nifti1Image(probability, coarse.affine), path)
+        return {"patient": path}
+
+    def open_model(text):
+        return Model(None, 7, {"NETWORK": {"name": text}})
+
+    monkeypatch.setattr(segment, "infer", infer)
+    monkeypatch.setattr(segment, "open_model", open_model)
+    monkeypatch.setattr(Model, "sha256", lambda self: self.network.encode().hex().rjust(64, "0"))
+
+
+def run(folder, out, *models, **options):
+    return segment.segment(folder, list(models), out, segment.Options(**options))
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
+def test_one_mask_in_every_format_and_orientation(patient, tmp_path, networks, orientation):
+    made = patient(orientation=orientation).write()
+    summary = run(made.folder, tmp_path / "out", "0.9", label="GTV-x")
+    volume, _ = read_ct(made.folder)
+    truth = np.zeros(volume.array.shape, bool)
+    truth[6:18, 4:14, 1:4] = True  # its corners too: 0.9 * 0.75 * 0.75 is just above a half
+    nifti = nib.load(tmp_path / "out" / segment.NIFTI)
+    np.testing.assert_allclose(nifti.affine, np.diag([-1, -1, 1, 1]) @ volume.affine_lps, atol=1e-5)
+    assert (nifti.get_fdata() == truth).all()
+    assert (mask_by_position(tmp_path / "out" / segment.SEG, volume) == truth).all()
+    assert (fill(tmp_path / "out" / segment.RTSTRUCT, volume, "GTV-x") == truth).all()
+    assert summary["voxels"] == truth.sum() == 360
+    assert summary["volume_ml"] == pytest.approx(360 * 0.8 * 1.1 * 2.5 / 1000)
+    assert summary["max_probability"] == pytest.approx(0.9)
+
+
+def test_the_mean_of_several_models_is_cut_at_a_half(patient, tmp_path, networks):
+    folder = patient().write().folder
+    assert run(folder, tmp_path / "a", "0.9", "0.3")["voxels"] == 240  # at its border 0.6 * 0.75
+    summary = run(folder, tmp_path / "b", "0.9", "0.05")
+    assert summary["voxels"] == 0 and summary["max_probability"] == pytest.approx(0.475)
+    assert [one["network"] for one in summary["models"]] == ["0.9", "0.05"]
+
+
+def test_the_notice_is_everywhere_and_the_patient_only_in_dicom(patient, tmp_path, networks):
+    run(patient().write().folder, tmp_path / "out", "0.9")
+    for path in (tmp_path / "out").iterdir():
+        content = path.read_bytes()
+        if path.name.endswith(".gz"):
+            content = files.gzip.decompress(content)
+        identified = [b in content for b in (b"Secret", b"ACC4711", b"19500101")]
+        assert identified == [path.suffix == ".dcm"] * 3
+        assert RESEARCH_USE.encode() in content or path.name == segment.OVERLAY
+    assert json.loads((tmp_path / "out" / segment.SUMMARY).read_text())["notice"] == RESEARCH_USE
+
+
+def test_all_files_or_none(patient, tmp_path, networks, monkeypatch):
+    folder, out = patient().write().folder, tmp_path / "out"
+    monkeypatch.setattr(segment.panels, "draw_panels", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(folder, out, "0.9")
+    assert list(out.iterdir()) == []
+
+
+def test_probabilities_on_another_grid_are_refused(patient, tmp_path, networks, monkeypatch):
+    ours = segment.infer
+
+    def shifted(model, images_csv, work_dir):
+        path = ours(model, images_csv, work_dir)["patient"]
+        image = nib.load(path)
+        nib.save(nib.Nifti1Image(image.get_fdata(), image.affine + np.eye(4)), path)
+        return {"patient": path}
+
+    monkeypatch.setattr(segment, "infer", shifted)
+    with pytest.raises(DataError, match="expected the input's .* at the same place"):
+        run(patient().write().folder, tmp_path / "out", "0.9")
+
+
+def test_one_patient_and_one_series(patient, tmp_path, networks):
+    made = patient("A").write()
+    twin = patient("A/second").write()
+    for one in twin.slices:
+        one.PatientID = "A"
+    twin.write()
+    with pytest.raises(DataError, match="Ambiguous: expected one CT series, found 2"):
+        run(made.folder, tmp_path / "out", "0.9")
+    summary = run(made.folder, tmp_path / "out", "0.9", series_uid=twin.series_uid)
+    assert summary["ct"]["series_uid"] == twin.series_uid
+    with pytest.raises(DataError, match=f"no such CT series; found .*{made.series_uid}"):
+        run(made.folder, tmp_path / "out", "0.9", series_uid="1.2.3")
+    patient("B").write()
+    with pytest.raises(DataError, match="found 2 patients with a CT: in A, B"):
+        run(made.folder.parent, tmp_path / "out", "0.9")
+
+
+def test_wrong_options_are_refused(patient, tmp_path, networks):
+    folder = patient().write().folder
+    with pytest.raises(DataError, match="lies within --dicom"):
+        run(folder, folder / "out", "0.9")
+    for label in ("", "x" * 65, "a\\b", "größe"):
+        with pytest.raises(DataError, match="expected 1 to 64 printable ASCII"):
+            run(folder, tmp_path / "out", "0.9", label=label)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_phantoms_folder_with_its_rtstruct_is_fine(tmp_path, networks):
+    write_cohort(tmp_path / "cohort", patients=1, matrix=32, slices=16)
+    assert run(tmp_path / "cohort", tmp_path / "out", "0.9")["voxels"] == 360
