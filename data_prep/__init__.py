@@ -1,4 +1,4 @@
-"""DICOM CT and RTSTRUCT in, NIfTI for NiftyNet out; and NiftyNet's masks back on the CT's own grid.
+"""DICOM CT, RTSTRUCT and SEG in, NIfTI for NiftyNet out; and its masks back on the CT's own grid.
 
 Arrays are indexed ``(x, y, z)`` = (DICOM column, row, slice along the normal). A 4x4 affine maps a
 voxel's index ``(i, j, k)`` to the voxel's *centre* in mm: LPS inside this package (DICOM PS3.3

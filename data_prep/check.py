@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_prep import DataError, contact_sheet, files, fingerprint, geometry, job, lungs
-from data_prep.cohort import ONE_PROCESS, PLAIN, find_patients
+from data_prep.cohort import ONE_PROCESS, PLAIN, find_patients, refuse_within
 from data_prep.engine import Engine, Failure
 from data_prep.job import Parameters
 from data_prep.layout import safe_ids
@@ -75,6 +75,7 @@ def check_cohort(
     """
     parameters.check()
     engine.check()
+    refuse_within(dicom_dir, out_dir)
     results: dict[int, Checked] = {}
     with engine.session() as run:
         patients, unreadable, others = find_patients(dicom_dir, run)

@@ -44,8 +44,7 @@ def prepare_cohort(
     """
     parameters.check()
     engine.check()
-    if out_dir.resolve().is_relative_to(dicom_dir.resolve()):
-        raise DataError(f"--out {out_dir} lies within --dicom {dicom_dir}. Choose one beside it.")
+    refuse_within(dicom_dir, out_dir)
     with engine.session() as run:
         patients, unreadable, others = find_patients(dicom_dir, run)
         files.make_folder(out_dir)
@@ -77,6 +76,12 @@ def prepare_cohort(
     _write_lists(usable, out_dir)
     files.write_json(out_dir / files.MANIFEST, manifest)
     return manifest
+
+
+def refuse_within(dicom_dir: Path, out_dir: Path) -> None:
+    """:raises DataError: the output would be among the next run's input."""
+    if out_dir.resolve().is_relative_to(dicom_dir.resolve()):
+        raise DataError(f"--out {out_dir} lies within --dicom {dicom_dir}. Choose one beside it.")
 
 
 def find_patients(dicom_dir: Path, run: Run) -> tuple[list[PatientFiles], list[str], int]:

@@ -104,11 +104,12 @@ def place_contours(
     a slice is used there. Of several planes nearest to one slice (contours drawn on a thinner CT)
     the nearest plane is kept: XOR is for one plane only.
 
-    :raises DataError: a contour lies beyond the CT, on a slice that it names and that the CT lacks.
+    :raises DataError: a contour lies beyond the CT, on a slice that it names and that the CT lacks;
+        not where all names are stale, which then say nothing of what is lacking.
     """
     step_mm = volume.layout.step_mm
     counts, missing_mm = Counter(), []
-    entries = []
+    entries, named = [], 0
     known = set(planes.uids)
     for contour in contours:
         positions_mm = contour.points_lps_mm @ volume.normal
@@ -121,6 +122,7 @@ def place_contours(
             if contour.image_uids and known.isdisjoint(contour.image_uids):
                 missing_mm.append(position_mm)
             continue
+        named += not known.isdisjoint(contour.image_uids)
         k, _ = planes.nearest(position_mm)
         if not planes.real[k]:
             counts["lie where the CT lacks a slice and were drawn on the interpolated one"] += 1
@@ -128,7 +130,7 @@ def place_contours(
             counts["reference another image than the slice they lie on; position was used"] += 1
         indices = geometry.to_index(contour.points_lps_mm, volume.affine_lps)[:, :2]
         entries.append((position_mm, indices))
-    if missing_mm:
+    if missing_mm and (named or not entries):
         found = ", ".join(f"{position:.2f}" for position in sorted(set(missing_mm))[:10])
         raise DataError(
             f"{where}: contours lie on slices that they name but the CT lacks, at {found} mm along "

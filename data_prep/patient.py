@@ -114,22 +114,23 @@ def read_patient(
 
 def _read_structures(files: PatientFiles) -> tuple[dict[Path, Source], list[str]]:
     """Return a patient's RTSTRUCT and SEG files by path, and warnings on those that are damaged."""
-    found, warnings, digests = {}, [], set()
+    found, warnings, known = {}, [], set()
     for read, paths in (
         (structures.read_structure_set, files.structure_paths),
         (segmentation.list_segments, files.seg_paths),
     ):
         for path in paths:
             try:
-                one = read(path)
-            except DataError as error:
+                one, size = read(path), path.stat().st_size
+            except (DataError, OSError) as error:
                 warnings.append(str(error))
                 continue
-            if isinstance(one, structures.StructureSet):
-                if one.content[1] in digests:
-                    continue  # a copy of a file
-                digests.add(one.content[1])
-            found[path] = one
+            # a copy of a file: byte for byte, or, where the bytes are not read yet, by its UID
+            is_set = isinstance(one, structures.StructureSet)
+            identity = one.content[1] if is_set else (one.sop_instance_uid, size)
+            if identity not in known:
+                found[path] = one
+            known.add(identity)
     return found, warnings
 
 

@@ -35,7 +35,11 @@ _BULK_GROUPS = (0x3006, 0x7FE0)  # ROIs and contours; pixels
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs what is said in a DataError here
 
 
-class NotDicomError(DataError):
+class UnreadableError(DataError):
+    """A file cannot be read. The message does not name it: who asked for it does."""
+
+
+class NotDicomError(UnreadableError):
     """The file is empty, or does not begin as DICOM does."""
 
 
@@ -64,7 +68,7 @@ def damage_named(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except NotDicomError as error:
+    except (UnreadableError, OSError) as error:
         raise DataError(f"{what}: {error}. Fetch the file again.") from error
     except DataError:
         raise
@@ -80,7 +84,7 @@ def read_header(path: Path, **options) -> Dataset:
 
     :param options: handed to :func:`pydicom.filereader.read_partial`.
     :raises NotDicomError: the file is empty or something else than DICOM.
-    :raises DataError: it is damaged, ends too early, or is larger than ``MAX_FILE_BYTES``.
+    :raises UnreadableError: it is damaged, ends too early, or is larger than ``MAX_FILE_BYTES``.
     """
     with _Bounded(io.FileIO(path)) as stream:
         return _parse(stream, path.stat().st_size, stop_when=_beyond_header, **options)
@@ -90,7 +94,7 @@ def read_whole(path: Path, **options) -> tuple[Dataset, str]:
     """Read one DICOM file to its end.
 
     :return: the data set and the SHA-256 digest of the file.
-    :raises DataError: as :func:`read_header` does.
+    :raises UnreadableError: as :func:`read_header` does.
     """
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
@@ -132,18 +136,18 @@ def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
                 options["specific_tags"] = [Tag(name) for name in options["specific_tags"]]
             dataset = read_partial(stream, force=not preamble, **options)
             if not dataset.get("SOPClassUID"):
-                raise DataError("not a DICOM object, or cut off: it has no SOP Class UID")
+                raise UnreadableError("not a DICOM object, or cut off: it has no SOP Class UID")
             if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom guessed it while reading
                 implicit, _ = dataset.original_encoding
                 guess = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
                 dataset.file_meta.TransferSyntaxUID = guess
             if whole and _cut_off(dataset):
-                raise DataError("damaged DICOM (it ends within a value)")
+                raise UnreadableError("damaged DICOM (it ends within a value)")
             return dataset
-    except DataError:
+    except UnreadableError:
         raise
     except Exception as error:  # a damaged file can raise anything
-        raise DataError(f"damaged DICOM ({type(error).__name__})") from error
+        raise UnreadableError(f"damaged DICOM ({type(error).__name__})") from error
 
 
 def _beyond_header(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -153,19 +157,19 @@ def _beyond_header(tag: BaseTag, vr: str | None, length: int) -> bool:
 def _check_inflated_size(stream, start: bytes) -> None:
     """Refuse a deflated data set (PS3.5 A.5) that would fill the memory, without inflating it all.
 
-    :raises DataError: it grows beyond ``MAX_INFLATED_BYTES``.
+    :raises UnreadableError: it grows beyond ``MAX_INFLATED_BYTES``.
     """
     if start[132:136] != b"\x02\x00\x00\x00":
-        raise DataError("damaged DICOM (deflated, and no length of the meta information)")
+        raise UnreadableError("damaged DICOM (deflated, and no length of the meta information)")
     stream.seek(144 + int.from_bytes(start[140:144], "little"))
     inflater, grown = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while not inflater.eof and (packed := inflater.unconsumed_tail or stream.read(_LARGE_READ)):
         grown += len(inflater.decompress(packed, 2**24))
         if grown > MAX_INFLATED_BYTES:
-            raise DataError(
+            raise UnreadableError(
                 f"deflated, and grows beyond {MAX_INFLATED_BYTES} bytes: not read"
             )
 
 
-def _too_large(size: int) -> DataError:
-    return DataError(f"{size} bytes, expected at most {MAX_FILE_BYTES}: not read")
+def _too_large(size: int) -> UnreadableError:
+    return UnreadableError(f"{size} bytes, expected at most {MAX_FILE_BYTES}: not read")

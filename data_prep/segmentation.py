@@ -24,8 +24,8 @@ PIXEL_TOLERANCE = 0.1
 """Largest distance of a segmentation's pixel centre from one of the CT, in CT pixels."""
 
 _LISTING_TAGS = [
-    "SOPClassUID", "SegmentSequence", "FrameOfReferenceUID", "ReferencedSeriesSequence",
-    "SharedFunctionalGroupsSequence",
+    "SOPClassUID", "SOPInstanceUID", "SegmentSequence", "FrameOfReferenceUID",
+    "ReferencedSeriesSequence",
 ]
 
 
@@ -34,6 +34,7 @@ class Segmentation:
     """A DICOM SEG file (PS3.3 A.51): its segments, and which images it says it was drawn on."""
 
     path: Path
+    sop_instance_uid: str
     candidates: tuple[Candidate, ...]
     frame_of_reference_uid: str
     series_uids: frozenset[str]
@@ -63,6 +64,7 @@ def list_segments(path: Path) -> Segmentation:
                 sop_uids.add(str(image.get("ReferencedSOPInstanceUID") or ""))
         return Segmentation(
             path=path,
+            sop_instance_uid=str(dataset.get("SOPInstanceUID") or path),
             candidates=tuple(
                 _candidate(path, item) for item in dataset.get("SegmentSequence") or ()
             ),

@@ -46,12 +46,8 @@ def read_structure_set(path: Path) -> StructureSet:
 
     :raises DataError: the file is damaged.
     """
-    try:
-        dataset, digest = read_whole(path)
-    except DataError as error:
-        raise DataError(f"RTSTRUCT {path}: {error}. Fetch the file again.") from error
     with damage_named(f"RTSTRUCT {path}"):
-        return _structure_set(path, dataset, digest)
+        return _structure_set(path, *read_whole(path))
 
 
 def _structure_set(path: Path, dataset: Dataset, digest: str) -> StructureSet:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from data_prep import check, phantom
+from data_prep import DataError, check, phantom
 from data_prep.__main__ import main
 from data_prep.engine import Engine
 from data_prep.job import Parameters
@@ -120,6 +120,11 @@ def test_command_prints_rows_findings_and_the_next_step(cohort, tmp_path, capsys
     assert "volume_ml, median" in text
     assert main([*arguments, "--roi", "liver"]) == 1
     assert "PHANTOM-001 refused: No ROI matches 'liver'" in capsys.readouterr().out
+
+
+def test_out_within_dicom_is_refused(cohort):
+    with pytest.raises(DataError, match="lies within --dicom"):
+        check.check_cohort(cohort[0], cohort[0] / "check", Parameters())
 
 
 def test_report_prints_refused_patients_too(cohort, tmp_path):

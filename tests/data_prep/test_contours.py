@@ -88,6 +88,19 @@ def test_contour_on_a_slice_that_the_ct_lacks_is_refused(patient):
         read_mask(made.folder)
 
 
+def test_stale_names_beyond_the_ct_are_no_sign_of_missing_slices(patient):
+    made = patient()
+    other = patient("older copy", slices=8)
+    other.frame_uid = made.frame_uid
+    dataset = other.structure_set({"GTV-1": [(k, square(3.5, 12.5)) for k in (4, 5, 6)]})
+    dataset.PatientID = made.patient_id
+    dataset.save_as(made.write().folder / "rs.dcm", enforce_file_format=True)
+    _, mask, warnings = read_mask(made.folder)
+    assert mask.sum(axis=(0, 1)).tolist() == [0, 0, 0, 0, 81, 81]
+    assert "1 contours lie outside the CT's range of slices" in warnings[1]
+    assert "2 contours reference another image" in warnings[0]
+
+
 def test_points_outside_the_image_and_skipped_slices_are_warned_of(patient):
     contours = [(1, square(-6.5, 4.5)), (4, square(3.5, 12.5))]
     mask, warnings = mask_of(patient(), contours)

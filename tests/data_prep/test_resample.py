@@ -183,6 +183,17 @@ def test_there_and_back_keeps_place_and_volume(factor, shape):
     assert back.sum() == pytest.approx(mask.sum(), rel=0.01)
 
 
+@pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 3.0), (1.6, 1.1, 2.0), (0.5, 0.5, 1.5)])
+def test_there_and_back_by_any_spacing(spacing_mm):
+    mask = ball((64, 60, 20), (31.3, 28.6, 9.7), 19)
+    grid = spaced_grid(mask.shape, AFFINE, spacing_mm)
+    share = resample_label(mask, grid).astype(float)
+    back = resample.native_mask(resample.to_native(share, grid.affine, mask.shape, AFFINE))
+    places = [np.argwhere(one).mean(0) @ AFFINE[:3, :3].T for one in (mask, back)]
+    assert np.linalg.norm(places[0] - places[1]) < 0.1
+    assert back.sum() == pytest.approx(mask.sum(), rel=0.02)
+
+
 def test_to_native_against_simpleitk_points():
     probability = np.random.default_rng(1).random((12, 10, 5)).astype(np.float32)
     coarse = reduced_grid((24, 20, 5), AFFINE, 2).affine

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pydicom
 import pytest
@@ -117,6 +119,25 @@ def test_another_pixel_grid_is_refused(patient):
     measures.PixelSpacing = [0.8, 1.0]
     dataset.save_as(made.folder / "seg.dcm")
     with pytest.raises(DataError, match="its pixels are not those of the CT"):
+        read(made.folder)
+
+
+def test_a_copy_of_a_segmentation_is_no_second_match(patient):
+    made = patient().write()
+    made.segmentation({"GTV-1": {2: noise(2)}})
+    shutil.copy(made.folder / "seg.dcm", made.folder / "copy.dcm")
+    assert read(made.folder).label.sum() == noise(2).sum()
+    made.segmentation({"GTV-1": {3: noise(2)}})
+    with pytest.raises(DataError, match=r"2 ROIs match.*GTV-1 \(copy.dcm\), GTV-1 \(seg.dcm\)"):
+        read(made.folder)
+
+
+def test_a_truncated_segmentation_is_named(patient):
+    made = patient().write()
+    made.segmentation({"GTV-1": {2: noise(2)}})
+    path = made.folder / "seg.dcm"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"SEG .*seg.dcm, segment GTV-1: damaged DICOM \(it ends"):
         read(made.folder)
 
 

@@ -3,6 +3,8 @@ import shutil
 import pytest
 
 from data_prep import DataError
+from data_prep.patient import read_patient
+from data_prep.scan import scan
 
 from .conftest import square
 from .test_contours import mask_of, read_mask
@@ -99,3 +101,12 @@ def test_no_truncated_structure_set_passes_for_a_whole_one(patient, undefined_le
         path.write_bytes(content[:length])
         with pytest.raises(DataError):
             read_mask(made.folder)
+
+
+def test_a_structure_set_that_went_away_is_named(patient):
+    made = patient().write()
+    made.structures({"GTV-1": [(2, square(3.5, 12.5))]})
+    [found], *_ = scan(made.folder)
+    (made.folder / "rs.dcm").unlink()
+    with pytest.raises(DataError, match="RTSTRUCT .*rs.dcm: .*No such file"):
+        read_patient(found)
