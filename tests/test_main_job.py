@@ -152,6 +152,10 @@ def test_a_new_patient_from_dicom_to_dicom(job, inferred):
     mask = nibabel.load(job / "new" / "mask.nii.gz")
     assert np.array_equal(mask.affine, restored.affine)
     assert np.mean(mask.get_fdata() != restored.get_fdata()) < 1e-3  # sums in another order
+    probability, _ = predictions.read_foreground(predictions.find(inferred)[patient])
+    summary = json.loads((job / "new" / "summary.json").read_text())
+    assert summary["max_probability"] == pytest.approx(probability.max(), abs=1e-4)
+    assert summary["models"][0]["iteration"] == 5
     names = {path.name for path in (job / "new").iterdir()}
     assert names == {"mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm", "overlay.png",
                      "summary.json"}

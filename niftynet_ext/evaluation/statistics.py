@@ -40,8 +40,8 @@ def paired_test(first, second):
     """
     with np.errstate(invalid="ignore"):
         differences = np.asarray(first, float) - np.asarray(second, float)
-    differences[np.equal(first, second)] = 0.0
-    return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    differences = differences[np.not_equal(first, second)]
+    return float(wilcoxon(differences).pvalue) if len(differences) else 1.0
 
 
 def holm(p_values):

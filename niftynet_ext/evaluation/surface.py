@@ -44,10 +44,11 @@ def surface_distances(prediction, reference, spacing_mm):
     check_pair(prediction, reference)
     spacing_mm = check_spacing(spacing_mm, prediction.ndim)
     box = bounding_box(prediction, reference)
+    prediction, reference = prediction[box], reference[box]
     points = [boundary_points(one, spacing_mm) for one in (prediction, reference)]
     count = min(map(len, points)) and sum(map(len, points))
-    if count > MANY and prediction[box].size < DENSE * count:
-        return _mapped_distances(prediction[box], reference[box], spacing_mm)
+    if count > MANY and prediction.size < DENSE * count:
+        return _mapped_distances(prediction, reference, spacing_mm)
     return nearest_distances(*points)
 
 

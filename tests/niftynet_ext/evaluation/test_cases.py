@@ -73,6 +73,15 @@ def test_a_coarse_grid_is_resized_before_the_threshold(study, factor):
     assert 2 * (found & reference).sum() / (found.sum() + reference.sum()) > 0.8
 
 
+def test_a_coarse_mask_and_its_probabilities_give_the_same(study):
+    reference = study.references / "native/A_label.nii.gz"
+    expected, *_ = cases.read_pair(study.predict_coarse("A", tumour()), reference)
+    coarse = resample.reduce_label(tumour(), 2).astype(np.uint8)
+    path = study.predict("A", coarse, affine=resample.coarse_affine(AFFINE, 2))
+    found, *_ = cases.read_pair(path, reference)
+    assert np.array_equal(found, expected) and found.any()
+
+
 def shifted(mm):
     affine = AFFINE.copy()
     affine[0, 3] += mm
