@@ -162,11 +162,11 @@ def _engine(options: argparse.Namespace) -> engine.Engine:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from data_prep import check
+    from data_prep import check, check_table
 
     parameters = job.Parameters(**_reading(options))
     result = check.check_cohort(options.dicom, options.out, parameters, _engine(options))
-    check.report(result, _console())
+    check_table.report(result, _console())
     print(
         f"Look at {options.out / check.SHEET}; all numbers are in {options.out / check.REPORT}. "
         f"Next: python -m data_prep preprocess --dicom {options.dicom} --out data"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from data_prep import DataError, check, phantom
+from data_prep import DataError, check, check_table, phantom
 from data_prep.__main__ import main
 from data_prep.engine import Engine
 from data_prep.job import Parameters
@@ -130,7 +130,7 @@ def test_out_within_dicom_is_refused(cohort):
 def test_report_prints_refused_patients_too(cohort, tmp_path):
     result = check.check_cohort(cohort[0], tmp_path, Parameters(roi="liver"))
     console = Console(record=True, width=140, file=io.StringIO())
-    check.report(result, console)
+    check_table.report(result, console)
     assert "0 ok, 0 warn, 3 refused" in console.export_text()
 
 
