@@ -1,4 +1,4 @@
-"""``python -m data_prep``: download, check, preprocess, lists, restore, segment, phantom, picture."""
+"""``python -m data_prep``: from a download to masks in the clinic's DICOM, command by command."""
 
 import argparse
 import sys

@@ -15,6 +15,9 @@ SAME_PLANE_TOLERANCE = 0.05
 """Largest distance between contours of one plane, as a share of the slice step."""
 
 
+_ROUNDING = 1e-3  # of a pixel: a decimal string's digits
+
+
 @dataclass
 class Placement:
     """Where an ROI's contours belong: polygons (points, 2) of pixel indices by plane."""
@@ -167,9 +170,9 @@ def _bounds_and_gaps(
 ) -> list[str]:
     """Return warnings on points beyond the image and on real slices skipped within the ROI."""
     warnings = []
-    limits = np.array(volume.array.shape[:2]) - 0.5
+    limits = np.array(volume.array.shape[:2]) - 0.5 + _ROUNDING
     points = [points for group in polygons.values() for points in group]
-    outside = sum(int(((p < -0.5) | (p > limits)).any(axis=1).sum()) for p in points)
+    outside = sum(int(((p < -0.5 - _ROUNDING) | (p > limits)).any(axis=1).sum()) for p in points)
     if outside:
         warnings.append(f"{outside} contour points lie outside the image; the mask ends there.")
     extent = range(min(polygons), max(polygons) + 1) if polygons else ()

@@ -69,7 +69,7 @@ def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options)
         mask = resample.to_native_mask(coarse, affine, volume.array.shape, native)
         algorithm = derived.Algorithm(_name(opened), _joint_sha256(opened))
         files.write_nifti(done_dir / NIFTI, mask.astype(np.uint8), native, RESEARCH_USE)
-        drawn = mask[:, :, volume.layout.nearest]  # where slices are missing, nothing refers to them
+        drawn = mask[:, :, volume.layout.nearest]  # an interpolated slice is none to refer to
         write_seg(done_dir / SEG, drawn, sources, options.label, algorithm)
         write_rtstruct(done_dir / RTSTRUCT, drawn, sources, options.label, algorithm)
         _draw(done_dir / OVERLAY, volume, mask, native)

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from data_prep import DataError, geometry
 from data_prep.contours import group_by_plane, planes_of
+from data_prep.derived import MANUFACTURER
 from data_prep.reading import damage_named, read_header, read_whole
 from data_prep.rois import Candidate, EmptyRoiError
 from data_prep.scan import MAX_FRAMES, finite_numbers, functional_group
@@ -25,7 +26,7 @@ PIXEL_TOLERANCE = 0.1
 
 _LISTING_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SegmentSequence", "FrameOfReferenceUID",
-    "ReferencedSeriesSequence",
+    "ReferencedSeriesSequence", "Manufacturer",
 ]
 
 
@@ -62,11 +63,12 @@ def list_segments(path: Path) -> Segmentation:
             series_uids.add(str(series.get("SeriesInstanceUID") or ""))
             for image in series.get("ReferencedInstanceSequence") or ():
                 sop_uids.add(str(image.get("ReferencedSOPInstanceUID") or ""))
+        ours = dataset.get("Manufacturer") == MANUFACTURER
         return Segmentation(
             path=path,
             sop_instance_uid=str(dataset.get("SOPInstanceUID") or path),
             candidates=tuple(
-                _candidate(path, item) for item in dataset.get("SegmentSequence") or ()
+                _candidate(path, item, ours) for item in dataset.get("SegmentSequence") or ()
             ),
             frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID") or ""),
             series_uids=frozenset(series_uids - {""}),
@@ -74,7 +76,11 @@ def list_segments(path: Path) -> Segmentation:
         )
 
 
-def _candidate(path: Path, item: Dataset) -> Candidate:
+def _candidate(path: Path, item: Dataset, ours: bool) -> Candidate:
+    """Return a segment; what a model of ours drew goes by its label alone.
+
+    Its type is a primary neoplasm, and by that it would be taken for a reference to train on.
+    """
     kind = (item.get("SegmentedPropertyTypeCodeSequence") or [Dataset()])[0]
     names = (
         str(text or "").strip()
@@ -83,7 +89,8 @@ def _candidate(path: Path, item: Dataset) -> Candidate:
         )
     )
     names = list(dict.fromkeys(name for name in names if name)) or [""]
-    return Candidate("SEG", path, int(item.SegmentNumber), names[0], tuple(names[1:]))
+    aliases = () if ours else tuple(names[1:])
+    return Candidate("SEG", path, int(item.SegmentNumber), names[0], aliases)
 
 
 def build_mask(

@@ -102,7 +102,7 @@ class Patient:
         return self
 
     def write_multiframe(self):
-        """Write one Enhanced CT file: frames in no order, every second with a rescale of its own."""
+        """Write one Enhanced CT file: frames in no order, every second rescaled by its own."""
         dataset = self._object(EnhancedCTImageStorage, "CT", self.series_uid)
         order = np.random.default_rng(4).permutation(len(self.slices))
         first = self.slices[0]

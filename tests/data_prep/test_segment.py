@@ -1,12 +1,13 @@
 """A new patient end to end, with a known probability in the place of the network's."""
 
+import gzip
 import json
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from data_prep import DataError, files, segment
+from data_prep import DataError, segment
 from data_prep.model import Model
 from data_prep.phantom import write_cohort
 from niftynet_ext import RESEARCH_USE
@@ -60,6 +61,22 @@ def test_one_mask_in_every_format_and_orientation(patient, tmp_path, networks, o
     assert summary["max_probability"] == pytest.approx(0.9)
 
 
+def test_where_slices_are_missing_the_mask_lies_on_the_real_ones(patient, tmp_path, networks):
+    made = patient()
+    del made.slices[2]
+    made.write()
+    summary = run(made.folder, tmp_path / "out", "0.9", label="GTV-x")
+    volume, sources = read_ct(made.folder)
+    assert volume.array.shape[2] == len(sources) + 1
+    truth = np.zeros(volume.array.shape, bool)
+    truth[6:18, 4:14, 1:4] = True
+    assert summary["voxels"] == truth.sum()
+    real = truth & volume.layout.real
+    assert (mask_by_position(tmp_path / "out" / segment.SEG, volume) == real).all()
+    # reading interpolates between the slices above and below, which are alike
+    assert (fill(tmp_path / "out" / segment.RTSTRUCT, volume, "GTV-x") == truth).all()
+
+
 def test_the_mean_of_several_models_is_cut_at_a_half(patient, tmp_path, networks):
     folder = patient().write().folder
     assert run(folder, tmp_path / "a", "0.9", "0.3")["voxels"] == 240  # at its border 0.6 * 0.75
@@ -73,7 +90,7 @@ def test_the_notice_is_everywhere_and_the_patient_only_in_dicom(patient, tmp_pat
     for path in (tmp_path / "out").iterdir():
         content = path.read_bytes()
         if path.name.endswith(".gz"):
-            content = files.gzip.decompress(content)
+            content = gzip.decompress(content)
         identified = [b in content for b in (b"Secret", b"ACC4711", b"19500101")]
         assert identified == [path.suffix == ".dcm"] * 3
         assert RESEARCH_USE.encode() in content or path.name == segment.OVERLAY

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
-from data_prep import derived, structures
+from data_prep import contours, derived, structures
 from data_prep.scan import scan
 from data_prep.series import choose_series, read_volume
 from data_prep.write_rtstruct import write_rtstruct
@@ -37,10 +37,12 @@ def random_mask(volume, seed=4):
 
 
 def fill(path, volume, name):
-    """Return the mask that :mod:`data_prep.structures` makes of a structure set."""
-    (one,) = structures.read_structure_sets([path])
-    (roi,) = (roi for roi in one.rois if roi.name == name)
-    return structures.build_mask(volume, one, roi)[0]
+    """Return the mask that :mod:`data_prep.contours` makes of a set, without a warning."""
+    one = structures.read_structure_set(path)
+    (roi,) = (roi for roi in one.candidates if roi.name == name)
+    mask, warnings = contours.build_mask(volume, one, roi)
+    assert not warnings
+    return mask
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
-from data_prep import DataError, derived, geometry
+from data_prep import DataError, derived, geometry, rois, segmentation
 from data_prep.phantom import write_cohort
 from data_prep.write_rtstruct import write_rtstruct
 from data_prep.write_seg import write_seg
@@ -61,13 +61,22 @@ def test_itk_sees_the_same_voxels_at_the_same_places(patient, tmp_path, orientat
 
 
 def test_round_trip_by_our_own_reader(patient, tmp_path):
-    segmentation = pytest.importorskip("data_prep.segmentation")
     volume, sources = read_ct(patient().write().folder)
     mask = random_mask(volume)
     write_seg(tmp_path / "seg.dcm", mask, sources, "GTV-1", ALGORITHM)
     found = segmentation.list_segments(tmp_path / "seg.dcm")
     (segment,) = found.candidates
     assert (segmentation.build_mask(volume, found, segment)[0] == mask).all()
+
+
+def test_what_a_model_drew_is_no_reference_to_train_on(patient, tmp_path):
+    _, sources = read_ct(patient().write().folder)
+    mask = np.ones((sources[0].Columns, sources[0].Rows, len(sources)), bool)
+    write_seg(tmp_path / "seg.dcm", mask, sources, derived.DEFAULT_LABEL, ALGORITHM)
+    candidates = list(segmentation.list_segments(tmp_path / "seg.dcm").candidates)
+    assert [one.name for one in candidates] == [derived.DEFAULT_LABEL]
+    with pytest.raises(DataError, match="No ROI matches"):
+        rois.choose(rois.DEFAULT_RULE, candidates)
 
 
 def test_it_says_what_it_is_and_which_slices_it_is_of(patient, tmp_path):
