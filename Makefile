@@ -21,13 +21,14 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help install demo preprocess train inference restore test lint clean
+.PHONY: help install demo preprocess train inference restore test test-matrix lint clean
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo                         synthetic patients through the whole path, in minutes
 ## make test                         lint and tests
+## make test-matrix                  plugins and compatibility on every Python and TensorFlow here
 ## make preprocess DICOM=DIR         CT + RTSTRUCT of a folder of patients to NIfTI in data/
 ## make train NET=v1                 the paper's two rounds; run again, it goes on
 ## make inference NET=v1             probabilities of the test patients
@@ -73,8 +74,11 @@ demo: $(READY)
 test: lint
 	$(BIN)/python -m pytest
 
+test-matrix:
+	$(PYTHON) tests/matrix.py $(ARGS)
+
 lint: $(READY)
 	$(BIN)/ruff check --line-length 100 --select E,F,W,I,N,B,UP,RUF100 .
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) .matrix demo build *.egg-info .pytest_cache .ruff_cache
