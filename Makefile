@@ -34,13 +34,14 @@ READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help install demo download check segment reproduce preprocess train inference restore \
-  evaluate select ensemble postprocess report bench test lint clean
+  evaluate select ensemble postprocess report bench test test-matrix lint clean
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo                         synthetic patients through the whole path, in minutes
 ## make test                         lint and tests
+## make test-matrix                  plugins and compatibility on every Python and TensorFlow here
 ## make download DICOM=DIR           NSCLC-Radiomics from the NCI's commons; asks first
 ## make check DICOM=DIR              a verdict on every patient, a contact sheet; in check/
 ## make preprocess DICOM=DIR         CT + RTSTRUCT of a folder of patients to NIfTI in data/
@@ -139,8 +140,11 @@ demo: $(READY)
 test: lint
 	$(BIN)/python -m pytest
 
+test-matrix:
+	$(PYTHON) tests/matrix.py $(ARGS)
+
 lint: $(READY)
 	$(BIN)/ruff check --line-length 100 --select E,F,W,I,N,B,UP,RUF100 .
 
 clean:
-	rm -rf $(VENV) demo check reproduce-phantom-* build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) .matrix demo check reproduce-phantom-* build *.egg-info .pytest_cache .ruff_cache

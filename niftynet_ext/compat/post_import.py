@@ -2,6 +2,9 @@
 import importlib.abc
 import importlib.util
 import sys
+import types
+
+import numpy as np
 
 
 def register_short_names(factory):
@@ -31,7 +34,46 @@ def prepare_factory(factory):
     accept_spaced_evaluations(factory)
 
 
-ACTIONS = {"niftynet.engine.application_factory": prepare_factory}
+def multiply_spline_kernel(module):
+    """The B-spline warper's kernel: a product of arrays that broadcast, not of a list of them.
+
+    NiftyNet calls ``np.prod`` on a list of differently shaped arrays, which NumPy refuses since
+    1.24 ("setting an array element with a sequence").
+
+    :param module: the module ``niftynet.layer.spatial_transformer``
+    """
+    def create_features(self):
+        weights = [spline_weights(spacing) for spacing in self._knot_spacing]
+        kernel = np.einsum("ai,bj,ck->abcijk", *weights)
+        return module.tf.constant(kernel.reshape(4, 4, 4, 1, -1), dtype=module.tf.float32)
+
+    module.BSplineFieldImageGridWarperLayer._create_features = create_features
+
+
+def spline_weights(spacing):
+    """
+    :param spacing: voxels between two knots
+    :return: (4, spacing) weights of the four knots around each voxel: the cubic B-spline
+    """
+    u = np.arange(spacing) / spacing
+    return np.stack([(1 - u) ** 3, 3 * u ** 3 - 6 * u ** 2 + 4,
+                     -3 * u ** 3 + 3 * u ** 2 + 3 * u + 1, u ** 3]) / 6
+
+
+def take_absolute_value_of_tensors(module):
+    """``np.abs(tensor)`` in the loss on raters' confusion matrices.
+
+    TensorFlow 1 let NumPy call the tensor's own ``__abs__``; TensorFlow 2 refuses to make an array
+    of it. The module uses nothing else of NumPy.
+
+    :param module: the module ``niftynet.layer.loss_classification_multi``
+    """
+    module.np = types.SimpleNamespace(abs=module.tf.abs)
+
+
+ACTIONS = {"niftynet.engine.application_factory": prepare_factory,
+           "niftynet.layer.loss_classification_multi": take_absolute_value_of_tensors,
+           "niftynet.layer.spatial_transformer": multiply_spline_kernel}
 
 
 class PostImportFinder(importlib.abc.MetaPathFinder):

@@ -6,14 +6,11 @@ NiftyNet 0.6.0 and every plugin named in an ini file do ``import tensorflow as t
 are looked up in ``compat.v1`` first, then in TensorFlow itself. The real module keeps its names,
 for whoever imported it before; but graphs take the place of eager execution in the whole process.
 """
-import functools
 import importlib
 import sys
 import types
 
-import numpy as np
-
-from niftynet_ext.compat import contrib
+from niftynet_ext.compat import contrib, semantics
 
 NO_TENSORFLOW = (
     "NiftyNet needs TensorFlow 2.15 to 2.21, which is not installed in this environment.\n"
@@ -52,40 +49,6 @@ class TensorFlowV1(types.ModuleType):
         return sorted({*super().__dir__(), *dir(self._v1)})
 
 
-def cast_outputs(py_func):
-    """``tf.py_func`` whose results are cast to the declared types.
-
-    NumPy 2 gives ``int32 array * int64 scalar`` the type int64, where NumPy 1 kept int32. NiftyNet
-    computes window coordinates that way and declares int32, which TensorFlow then refuses:
-    "1-th value returned by pyfunc_0 is int64, but expects int32".
-
-    :param py_func: ``tf.compat.v1.py_func``
-    :return: a function with the same parameters
-    """
-    @functools.wraps(py_func)
-    def wrapper(func, inp, Tout, *args, **kwargs):  # noqa: N803  (TensorFlow's name)
-        single = not isinstance(Tout, (list, tuple))
-        types_ = [Tout] if single else list(Tout)
-
-        def cast(value, dtype):
-            value = np.asarray(value)
-            wanted = dtype.as_numpy_dtype
-            # only between integer types: any other difference is the caller's mistake
-            if value.dtype.kind in "iu" and np.dtype(wanted).kind in "iu":
-                value = value.astype(wanted, copy=False)
-            return value
-
-        @functools.wraps(func)
-        def cast_func(*values):
-            out = func(*values)
-            if single or not isinstance(out, (list, tuple)):
-                return cast(out, types_[0]) if types_ else out
-            return [cast(value, dtype) for value, dtype in zip(out, types_, strict=True)]
-
-        return py_func(cast_func, inp, Tout, *args, **kwargs)
-    return wrapper
-
-
 def install():
     """Put the facade in the place of ``tensorflow``; does nothing when it is there already.
 
@@ -104,7 +67,7 @@ def install():
         return  # NiftyNet's own stack: nothing to revive
     v1.disable_v2_behavior()
     facade = TensorFlowV1(real, v1)
-    facade.py_func = cast_outputs(v1.py_func)
+    semantics.install(facade, tuple(int(part) for part in real.__version__.split(".")[:2]))
     contrib.install(facade)
     # NiftyNet takes the class from the package; TensorFlow 2 has it one module further down
     utils = importlib.import_module("tensorflow.python.keras.utils")

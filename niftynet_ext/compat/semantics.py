@@ -1,0 +1,97 @@
+"""Functions of TensorFlow 1 whose namesakes in TensorFlow 2 are stricter, or gone."""
+import functools
+
+import numpy as np
+
+from niftynet_ext.compat.lazy import LazyModule
+
+LEGACY_LAYERS = "tensorflow.python.keras.legacy_tf_layers"
+LAYERS = {
+    "core": ("dense", "dropout", "flatten"),
+    "convolutional": ("conv1d", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose",
+                      "separable_conv1d", "separable_conv2d"),
+    "pooling": ("average_pooling1d", "average_pooling2d", "average_pooling3d",
+                "max_pooling1d", "max_pooling2d", "max_pooling3d"),
+}
+
+
+def cast_outputs(py_func):
+    """``tf.py_func`` whose results are cast to the declared types.
+
+    NumPy 2 gives ``int32 array * int64 scalar`` the type int64, where NumPy 1 kept int32. NiftyNet
+    computes window coordinates that way and declares int32, which TensorFlow then refuses:
+    "1-th value returned by pyfunc_0 is int64, but expects int32".
+
+    :param py_func: ``tf.compat.v1.py_func``
+    :return: a function with the same parameters
+    """
+    @functools.wraps(py_func)
+    def wrapper(func, inp, Tout, *args, **kwargs):  # noqa: N803  (TensorFlow's name)
+        single = not isinstance(Tout, (list, tuple))
+        types_ = [Tout] if single else list(Tout)
+
+        def cast(value, dtype):
+            value = np.asarray(value)
+            wanted = dtype.as_numpy_dtype
+            # only between integer types: any other difference is the caller's mistake
+            if value.dtype.kind in "iu" and np.dtype(wanted).kind in "iu":
+                value = value.astype(wanted, copy=False)
+            return value
+
+        @functools.wraps(func)
+        def cast_func(*values):
+            out = func(*values)
+            if single or not isinstance(out, (list, tuple)):
+                return cast(out, types_[0]) if types_ else out
+            return [cast(value, dtype) for value, dtype in zip(out, types_, strict=True)]
+
+        return py_func(cast_func, inp, Tout, *args, **kwargs)
+    return wrapper
+
+
+def whole_number(size):
+    """
+    :param size: one size of a shape
+    :return: an int in the place of a float that is a whole number, else as given
+    """
+    return int(size) if isinstance(size, float) and size.is_integer() else size
+
+
+def accept_whole_floats(get_variable):
+    """``tf.get_variable(shape=[16, 4.0])``: a float that is a whole number, as in TensorFlow 1.
+
+    The result of a plain ``/`` in Python 3: NiftyNet's ``ChannelSELayer`` (hence ``se_resnet``)
+    divides its channels so.
+
+    :param get_variable: ``tf.compat.v1.get_variable``
+    :return: a function with the same parameters
+    """
+    @functools.wraps(get_variable)
+    def wrapper(name, shape=None, *args, **kwargs):
+        if isinstance(shape, (list, tuple)):
+            shape = [whole_number(size) for size in shape]
+        return get_variable(name, shape, *args, **kwargs)
+    return wrapper
+
+
+def legacy_layers():
+    """``tf.layers``, which Keras 3 (TensorFlow 2.16 and later) no longer brings along.
+
+    TensorFlow still holds its functions, all but ``batch_normalization``, for itself.
+
+    :return: module
+    """
+    parts = {function: f"{LEGACY_LAYERS}.{module}"
+             for module, functions in LAYERS.items() for function in functions}
+    return LazyModule("tensorflow.layers", parts, "tf.layers ended with TensorFlow 2.15")
+
+
+def install(tf, version):
+    """
+    :param tf: the module that stands for ``tensorflow``
+    :param version: of TensorFlow, (major, minor)
+    """
+    tf.py_func = cast_outputs(tf.py_func)
+    tf.get_variable = accept_whole_floats(tf.get_variable)
+    if version >= (2, 16):
+        tf.layers = legacy_layers()

@@ -1,0 +1,51 @@
+"""Every network, layer, loss and measure of NiftyNet gives the numbers of TensorFlow 1.15.
+
+The numbers in ``tensorflow_1.npz`` come from ``make_fixture.py`` on NiftyNet's own stack.
+"""
+import json
+from pathlib import Path
+
+import niftynet  # noqa: F401  (its import installs the TensorFlow 1 interface)
+import numpy as np
+import pytest
+
+from tests.niftynet_ext.compat import array_cases, cases, make_fixture
+
+# Largest difference, as a part of the largest number of its kind (an output, a gradient by the
+# inputs, the norms of the gradients by the weights). Float32 has 6e-8; what a network's layers
+# multiply is allowed the networks alone.
+TOLERANCE = {"layer": {"output": 1e-5, "gradient": 1e-5, "norms": 1e-5},
+             "network": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-3}}
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """dict of case to the list of its arrays, and dict of case to its variables."""
+    with np.load(Path(make_fixture.FIXTURE)) as archive:
+        sizes, numbers = json.loads(str(archive["sizes"])), archive["numbers"]
+        variables = json.loads(str(archive["variables"]))
+    ends = np.cumsum([size for _, parts in sizes for size in parts])
+    parts = iter(np.split(numbers, ends[:-1]))
+    return {name: [next(parts) for _ in sizes_] for name, sizes_ in sizes}, variables
+
+
+def test_all_cases_are_in_the_fixture(expected):
+    assert list(expected[0]) == [*cases.CASES, *array_cases.CASES]
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_case(expected, name):
+    arrays, variables = expected
+    result = cases.compute(cases.CASES[name])
+    assert result["variables"] == variables[name]
+    for field, array in zip(make_fixture.FIELDS, arrays[name], strict=True):
+        tolerance = TOLERANCE[name.split(".")[0]][field]
+        largest = float(np.abs(array[np.isfinite(array)]).max(initial=1e-6))
+        assert result[field] == pytest.approx(array, abs=tolerance * largest, rel=0,
+                                              nan_ok=True), field
+
+
+@pytest.mark.parametrize("name", array_cases.CASES)
+def test_arrays(expected, name):
+    value = cases.summary(array_cases.CASES[name]())
+    assert value == pytest.approx(expected[0][name][0], rel=1e-5, abs=1e-5)

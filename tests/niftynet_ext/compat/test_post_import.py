@@ -1,0 +1,31 @@
+"""What is done to modules of NiftyNet once they are loaded."""
+import numpy as np
+import pytest
+
+
+def test_short_names_are_registered(tf):
+    from niftynet.engine.application_factory import ApplicationNetFactory
+
+    from niftynet_ext.network.dense_highres3dnet import DenseHighRes3DNet
+    assert ApplicationNetFactory.create("densehighres3dnet_v1") is DenseHighRes3DNet
+
+
+def test_spline_weights_interpolate_smoothly(tf):
+    from niftynet_ext.compat.post_import import spline_weights
+    weights = spline_weights(5)
+    assert weights.sum(axis=0) == pytest.approx(np.ones(5))  # a constant field stays as it is
+    assert weights[:, 0] == pytest.approx([1 / 6, 4 / 6, 1 / 6, 0])  # at a knot
+    knots = np.arange(-1, 3)
+    assert knots @ weights == pytest.approx(np.arange(5) / 5)  # a ramp stays a ramp
+
+
+def test_loss_on_raters_confusion_matrices(tf, evaluate):
+    from niftynet.layer.loss_classification_multi import loss_confusion_matrix
+    rng = np.random.default_rng(1)
+    truth, logits = rng.integers(0, 2, (6, 3)), rng.normal(size=(6, 3, 2)).astype(np.float32)
+    loss = evaluate(loss_confusion_matrix(tf.constant(truth), tf.constant(logits), 2, nrater=3))
+    odds, hot = np.exp(logits), np.eye(2)[truth]
+    odds /= odds.sum(-1, keepdims=True)
+    # NiftyNet adds up the pairs of raters, and then keeps the last pair alone
+    error = np.abs(hot[:, 1].T @ hot[:, 2] - odds[:, 1].T @ odds[:, 2]).sum() / 6
+    assert loss == pytest.approx(error / 3, rel=1e-5)
