@@ -3,6 +3,8 @@ import importlib.abc
 import importlib.util
 import sys
 
+from niftynet_ext.training import driver, ini_keys
+
 
 def register_short_names(factory):
     """Teach NiftyNet's factories the short names of this project.
@@ -13,7 +15,13 @@ def register_short_names(factory):
     registry.register(factory)
 
 
-ACTIONS = {"niftynet.engine.application_factory": register_short_names}
+ACTIONS = {
+    "niftynet.engine.application_factory": register_short_names,
+    "niftynet.engine.application_driver": driver.wrap_driver,
+    "niftynet.io.misc_io": driver.check_folder_when_resolved,
+    "niftynet.utilities.user_parameters_default": ini_keys.add_keys,
+    "niftynet.utilities.user_parameters_parser": ini_keys.check_keys_when_parsed,
+}
 
 
 class PostImportFinder(importlib.abc.MetaPathFinder):

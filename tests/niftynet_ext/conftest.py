@@ -1,5 +1,7 @@
-"""TensorFlow 1 style fixtures: a graph of its own for each test."""
+"""TensorFlow 1 style fixtures: a graph of its own for each test; small checkpoints and jobs."""
 import pytest
+
+from tests.niftynet_ext import toy
 
 
 @pytest.fixture
@@ -21,3 +23,9 @@ def evaluate(tf):
                 variable.load(value, session)
             return session.run(tensors, feed)
     return run
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A folder with six tiny patients, an ini file and a network."""
+    return toy.Job(tmp_path)

@@ -1,0 +1,96 @@
+"""``stop_on_nan``: a training ends where its loss or gradient is no number, and says with what."""
+import math
+
+import tensorflow as tf
+from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, ITER_STARTED
+from niftynet.utilities.util_common import traverse_nested
+
+from niftynet_ext.training import checkpoints
+from niftynet_ext.training.messages import RefusedError
+from niftynet_ext.training.saver import finite_op
+
+FETCH = "niftynet_ext_nan_guard"
+
+
+class StopOnNan:
+    """Event handler. The parameters are those NiftyNet's driver gives every event handler.
+
+    :param model_dir: NiftyNet's model folder
+    """
+
+    def __init__(self, model_dir=None, is_training_action=True, **_unused):
+        self.model_dir = model_dir
+        self.gradients_finite = None
+        if is_training_action:
+            GRAPH_CREATED.connect(self.on_graph)
+            ITER_STARTED.connect(self.on_iteration_start)
+            ITER_FINISHED.connect(self.on_iteration)
+
+    def on_graph(self, sender, **_unused):
+        """The gradient may overflow first: the loss would show it one batch too late."""
+        gradients = sender.gradients_collector.gradients
+        values = gradients.values() if isinstance(gradients, dict) else gradients
+        self.gradients_finite = finite_op([
+            value for value in traverse_nested(list(values)) if isinstance(value, tf.Tensor)])
+
+    def on_iteration_start(self, sender, **msg):
+        """Ask the session for the loss, and for where the windows of the batch come from."""
+        fetches = {"loss": sender.total_loss}
+        if msg["iter_msg"].is_training:
+            fetches["finite"] = self.gradients_finite
+        location = window_location(sender.total_loss.graph)
+        if location is not None:
+            fetches["location"] = location
+        msg["iter_msg"].ops_to_run[FETCH] = fetches
+
+    def on_iteration(self, sender, **msg):
+        """
+        :raises RefusedError: the loss or the gradient is infinite or not a number
+        """
+        message = msg["iter_msg"]
+        found = message.current_iter_output[FETCH]
+        loss = float(found["loss"])
+        if math.isfinite(loss) and found.get("finite", True):
+            return
+        what = "gradient" if math.isfinite(loss) else "loss"
+        value = "not finite" if math.isfinite(loss) else loss
+        reader = sender.readers[-1 if message.is_validation else 0]
+        subjects = subject_ids(reader, found.get("location"))
+        saved = checkpoints.latest(self.model_dir)
+        go_back = (f"go back to checkpoint {saved} (starting_iter = {saved})" if saved is not None
+                   else "begin anew")
+        raise RefusedError(
+            f"the {what} of {message.phase} iteration {message.current_iter} is {value}; "
+            f"subjects of the batch: {subjects}. Look at their images for values that "
+            f"are not finite, or lower lr, and {go_back}")
+
+
+def window_location(graph):
+    """Where the windows of a batch come from.
+
+    NiftyNet's applications keep the sampler's output to themselves. With a validation set it is
+    what a ``tf.cond`` chose (a Merge), else what the data pipeline gives (an IteratorGetNext).
+
+    :param graph: the graph of the training
+    :return: int32 tensor (batch, 7): index of the subject, first and last corner; None if there is
+        none
+    """
+    for kind in ("Merge", "IteratorGetNext"):
+        for operation in graph.get_operations():
+            if operation.type == kind:
+                for tensor in operation.outputs:
+                    if (tensor.dtype == tf.int32 and tensor.shape.ndims == 2
+                            and tensor.shape.as_list()[1] == 7):
+                        return tensor
+    return None
+
+
+def subject_ids(reader, location):
+    """
+    :param reader: NiftyNet's image reader
+    :param location: (batch, 7) array, subject's index first, or None
+    :return: ids with commas between them
+    """
+    if location is None:
+        return "unknown to this application"
+    return ", ".join(str(reader.get_subject_id(int(row[0]))) for row in location)
