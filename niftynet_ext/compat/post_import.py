@@ -1,6 +1,4 @@
 """What happens to a NiftyNet module right after it is loaded (its file stays as it is)."""
-import importlib.abc
-import importlib.util
 import sys
 
 from niftynet_ext.training import driver, ini_keys
@@ -24,8 +22,12 @@ ACTIONS = {
 }
 
 
-class PostImportFinder(importlib.abc.MetaPathFinder):
-    """Finds the modules of :data:`ACTIONS` as Python would, and acts once they are executed."""
+class PostImportFinder:
+    """Finds the modules of :data:`ACTIONS` as Python would, and acts once they are executed.
+
+    The class itself stands in ``sys.meta_path``. It must not inherit from MetaPathFinder, whose
+    ``invalidate_caches`` is a method of instances: ``importlib.invalidate_caches()`` would fail.
+    """
 
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):

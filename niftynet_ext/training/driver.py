@@ -92,7 +92,7 @@ def checked_split(partitioner, workflow, training):
         table = partitioner._partition_ids
         split = {} if table is None else dict(table.itertuples(index=False))
         preflight.check_sets(
-            set(partitioner._file_list.iloc[:, 0]), split, data_split_file, training,
+            list(partitioner._file_list.iloc[:, 0]), split, data_split_file, training,
             getattr(workflow.get("INFERENCE"), "dataset_to_infer", ""),
             getattr(workflow.get("TRAINING"), "validation_every_n", -1))
         return result

@@ -41,9 +41,11 @@ def check_settings(workflow, inputs, training):
     if training:
         lock.hold(system.model_dir)
         checkpoints.tidy(system.model_dir)
-        check_start(system.model_dir, workflow["TRAINING"].starting_iter)
+        check_start(system.model_dir, workflow["TRAINING"].starting_iter, "starting_iter")
     elif workflow.get("INFERENCE"):
-        check_writable(getattr(workflow["INFERENCE"], "save_seg_dir", None) or system.model_dir)
+        inference = workflow["INFERENCE"]
+        check_start(system.model_dir, inference.inference_iter, "inference_iter")
+        check_writable(getattr(inference, "save_seg_dir", None) or system.model_dir)
 
 
 def check_writable(folder):
@@ -62,24 +64,24 @@ def check_writable(folder):
             f"save_seg_dir, or the permissions of that folder") from error
 
 
-def check_start(model_dir, starting_iter):
+def check_start(model_dir, iteration, key):
     """
     :param model_dir: NiftyNet's model folder
-    :param starting_iter: iteration to start from; 0 initialises, -1 takes the latest
+    :param iteration: checkpoint to start from; -1 takes the latest
+    :param key: where the number stands; 0 as ``starting_iter`` initialises
     :raises RefusedError: no such checkpoint
     """
     whole = checkpoints.whole(model_dir)
-    if starting_iter == 0 and whole:
-        warn(f"{model_dir} holds checkpoints up to iteration {whole[-1]}; starting_iter = 0 begins "
-             f"anew and writes over them; -1 goes on from the latest")
-    if starting_iter < 0 and not whole:
-        raise RefusedError(
-            f"starting_iter = {starting_iter} goes on from the latest checkpoint, but "
-            f"{model_dir} has no whole one; begin with starting_iter = 0")
-    if starting_iter > 0 and starting_iter not in whole:
-        raise RefusedError(
-            f"starting_iter = {starting_iter}: no whole checkpoint of that iteration in "
-            f"{model_dir}; there are: {some(whole) or 'none'}")
+    if iteration == 0 and key == "starting_iter":
+        if whole:
+            warn(f"{model_dir} holds checkpoints up to iteration {whole[-1]}; starting_iter = 0 "
+                 f"begins anew and writes over them; -1 goes on from the latest")
+    elif not whole:
+        raise RefusedError(f"{key} = {iteration}: {model_dir} has no whole checkpoint; train "
+                           f"first, from starting_iter = 0, or correct model_dir")
+    elif iteration >= 0 and iteration not in whole:
+        raise RefusedError(f"{key} = {iteration}: no whole checkpoint of that iteration in "
+                           f"{model_dir}; there are: {some(whole)}")
 
 
 def check_gpus(wanted, cuda_devices):
