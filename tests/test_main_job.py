@@ -78,7 +78,8 @@ def test_training_in_rounds(job, trained):
     assert {3, 5} <= set(checkpoints.whole(job / "demo" / "model"))
     calls = [line for line in trained.splitlines() if line.startswith("net_segment")]
     assert len(calls) == 2 and "--starting_iter 3" in calls[1] and "Focal" in calls[1]
-    assert re.search(r"\[train\] 5/5  loss 0\.\d+  \d+\.\d\d s/iteration  0:00:00 left", trained)
+    assert re.search(r"\[train\] 5/5  loss 0\.\d+  mean 0\.\d+  \d+\.\d\d s/iteration "
+                     r"\(\d+% waiting for data\)  0:00:00 left", trained)
 
 
 def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):

@@ -71,6 +71,9 @@ def prepare(driver, initialise, workflow, inputs):
         preflight_files.check_files(driver.app, inputs, training)
         if training and hasattr(driver.app, "segmentation_param"):
             preflight_files.check_labels(driver.app, system.model_dir)
+        if training and driver.whole_volume_validation_every_n > 0:
+            preflight_files.check_whole_volumes(
+                driver.app, inputs, getattr(driver.inference_param, "spatial_window_size", ()))
     if seed >= 0:
         seeds.seed_application(driver.app, seed, start)
 

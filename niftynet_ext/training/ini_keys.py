@@ -6,7 +6,7 @@ and silently ignores ``lr`` in [NETWORK]. A misspelt section becomes an input se
 import argparse
 import difflib
 
-from niftynet_ext.training.messages import RefusedError, did_you_mean, warn
+from niftynet_ext.training.messages import RefusedError, did_you_mean, say
 
 
 def add_system_keys(parser):
@@ -121,4 +121,4 @@ def check_places(section, words, known, input_keys):
         if word not in here:
             homes = sorted(name for name, keys in known.items() if word in keys)
             homes += ["an input section"] if word in input_keys else []
-            warn(f"[{section}] {word} has no effect there: it is a key of {' or '.join(homes)}")
+            say(f"[{section}] {word} has no effect there: it is a key of {' or '.join(homes)}")

@@ -19,12 +19,14 @@ class RefusedError(SystemExit, ValueError):
         return self.args[0]
 
 
-def warn(text):
-    """Print one line that ``niftynet_ext.rounds`` shows on the screen as well.
+def say(text):
+    """Print one line, e.g. a warning, that ``niftynet_ext.rounds`` shows on the screen as well.
 
-    :param text: what is odd, and what to do
+    :param text: what happened or is odd, and what to do
     """
-    print(f"{CHECK_PREFIX} {text}", flush=True, file=sys.stdout)
+    # a terminal may stand at the end of a progress line
+    print(f"\r\033[K{CHECK_PREFIX} {text}" if sys.stdout.isatty() else f"{CHECK_PREFIX} {text}",
+          flush=True)
 
 
 def did_you_mean(name, known):

@@ -6,6 +6,7 @@ from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, ITER_STARTED
 from niftynet.utilities.util_common import traverse_nested
 
 from niftynet_ext.training import checkpoints
+from niftynet_ext.training.batch import subject_ids, window_location
 from niftynet_ext.training.messages import RefusedError
 from niftynet_ext.training.saver import finite_op
 
@@ -63,34 +64,3 @@ class StopOnNan:
             f"the {what} of {message.phase} iteration {message.current_iter} is {value}; "
             f"subjects of the batch: {subjects}. Look at their images for values that "
             f"are not finite, or lower lr, and {go_back}")
-
-
-def window_location(graph):
-    """Where the windows of a batch come from.
-
-    NiftyNet's applications keep the sampler's output to themselves. With a validation set it is
-    what a ``tf.cond`` chose (a Merge), else what the data pipeline gives (an IteratorGetNext).
-
-    :param graph: the graph of the training
-    :return: int32 tensor (batch, 7): index of the subject, first and last corner; None if there is
-        none
-    """
-    for kind in ("Merge", "IteratorGetNext"):
-        for operation in graph.get_operations():
-            if operation.type == kind:
-                for tensor in operation.outputs:
-                    if (tensor.dtype == tf.int32 and tensor.shape.ndims == 2
-                            and tensor.shape.as_list()[1] == 7):
-                        return tensor
-    return None
-
-
-def subject_ids(reader, location):
-    """
-    :param reader: NiftyNet's image reader
-    :param location: (batch, 7) array, subject's index first, or None
-    :return: ids with commas between them
-    """
-    if location is None:
-        return "unknown to this application"
-    return ", ".join(str(reader.get_subject_id(int(row[0]))) for row in location)

@@ -14,7 +14,7 @@ from niftynet.engine import application_factory as factories
 from niftynet.layer.activation import SUPPORTED_OP as ACTIVATIONS
 
 from niftynet_ext.training import checkpoints, lock
-from niftynet_ext.training.messages import RefusedError, did_you_mean, some, warn
+from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
 
 PHASES = ("training", "validation", "inference")
 LOSSES = {
@@ -74,7 +74,7 @@ def check_start(model_dir, iteration, key):
     whole = checkpoints.whole(model_dir)
     if iteration == 0 and key == "starting_iter":
         if whole:
-            warn(f"{model_dir} holds checkpoints up to iteration {whole[-1]}; starting_iter = 0 "
+            say(f"{model_dir} holds checkpoints up to iteration {whole[-1]}; starting_iter = 0 "
                  f"begins anew and writes over them; -1 goes on from the latest")
     elif not whole:
         raise RefusedError(f"{key} = {iteration}: {model_dir} has no whole checkpoint; train "
@@ -97,7 +97,7 @@ def check_gpus(wanted, cuda_devices):
         raise RefusedError(
             f"num_gpus = {wanted}{devices}, but TensorFlow {tf.__version__} sees no GPU. "
             f"Install tensorflow[and-cuda] and check nvidia-smi, or set num_gpus = 0")
-    warn(f"num_gpus = {wanted}, but TensorFlow {tf.__version__} sees no GPU: this runs on the CPU "
+    say(f"num_gpus = {wanted}, but TensorFlow {tf.__version__} sees no GPU: this runs on the CPU "
          f"(num_gpus = 0 says so without this line)")
 
 
@@ -237,7 +237,7 @@ def check_sets(subjects, split, path, training, phase="", validation_every_n=-1)
             f"them from the split, or add their images")
     left_out = [subject for subject in subjects if subject not in split]
     if left_out:
-        warn(f"{path}: {len(left_out)} subjects have images but no set, and are left out: "
+        say(f"{path}: {len(left_out)} subjects have images but no set, and are left out: "
              f"{some(left_out)}")
     needed = used if validation_every_n > 0 or not training else {"training"}
     for name in sorted(needed):

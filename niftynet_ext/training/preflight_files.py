@@ -14,7 +14,7 @@ import nibabel
 import numpy as np
 from niftynet.io.image_loader import load_image_obj
 
-from niftynet_ext.training.messages import RefusedError, did_you_mean, some, warn
+from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
 
 CACHE = "label_values.json"
 GRID_TOLERANCE = 0.1  # of a voxel: image and label of one patient may differ by rounding
@@ -34,7 +34,7 @@ def check_files(app, data_param, training):
         raise RefusedError(f"[NETWORK] window_sampling = {sampling} does not exist: "
                            f"{did_you_mean(sampling, known)}")
     multiple = window_multiple(getattr(app.net_param, "name", ""))
-    for number, reader in enumerate(app.readers or ()):
+    for number, reader in enumerate(app.readers):
         windows = window_sizes(reader.input_sources, data_param,
                                () if training else app.action_param.spatial_window_size)
         check_multiple(windows, multiple, app.net_param.name)
@@ -46,6 +46,20 @@ def check_files(app, data_param, training):
                 check_grids(subject, images)
             if sampling != "resize":
                 check_windows(subject, images, windows, app.net_param, smallest)
+
+
+def check_whole_volumes(app, data_param, window):
+    """
+    :param app: a NiftyNet application with its readers
+    :param data_param: NiftyNet's dict of input section to parameters
+    :param window: ``spatial_window_size`` of [INFERENCE], or empty
+    :raises RefusedError: it does not fit the network, or a volume of the validation set
+    """
+    reader = app.readers[-1]
+    windows = window_sizes(reader.input_sources, data_param, window)
+    check_multiple(windows, window_multiple(app.net_param.name), app.net_param.name)
+    for index, images in enumerate(reader.output_list):
+        check_windows(reader.get_subject_id(index), images, windows, app.net_param, 1.0)
 
 
 def window_multiple(name):
@@ -187,7 +201,7 @@ def check_labels(app, model_dir):
             if "label" in images:
                 label = images["label"]
                 if label.interp_order[0] > 0:
-                    warn_once(f"labels are interpolated (interp_order = {label.interp_order[0]}) "
+                    say_once(f"labels are interpolated (interp_order = {label.interp_order[0]}) "
                               f"into values between the classes; set interp_order = 0")
                 files[reader.get_subject_id(index)] = label
     found = read_label_values(files, Path(model_dir, CACHE))
@@ -204,17 +218,17 @@ def check_labels(app, model_dir):
         raise RefusedError(f"all {len(empty)} labels are background only, e.g. "
                            f"{files[empty[0]].file_path[0]}: there is nothing to learn")
     if empty:
-        warn(f"{len(empty)} of {len(found)} labels are background only: {some(empty)}")
+        say(f"{len(empty)} of {len(found)} labels are background only: {some(empty)}")
 
 
 _said = set()
 
 
-def warn_once(text):
-    """:param text: for :func:`~niftynet_ext.training.messages.warn`, but once a process"""
+def say_once(text):
+    """:param text: for :func:`~niftynet_ext.training.messages.say`, but once a process"""
     if text not in _said:
         _said.add(text)
-        warn(text)
+        say(text)
 
 
 def read_label_values(files, cache):

@@ -9,7 +9,7 @@ from niftynet.engine.handler_model import ModelRestorer, ModelSaver
 from niftynet.engine.signal import ITER_FINISHED
 
 from niftynet_ext.training import checkpoints
-from niftynet_ext.training.messages import RefusedError, some, warn
+from niftynet_ext.training.messages import RefusedError, say, some
 
 
 class CarefulSaver(ModelSaver):
@@ -49,7 +49,7 @@ class CarefulSaver(ModelSaver):
         if not self.saver or iter_i == self.saved:
             return
         if not tf.get_default_session().run(self.all_finite):
-            warn(f"iteration {iter_i} is not saved: its weights are not finite; the last whole "
+            say(f"iteration {iter_i} is not saved: its weights are not finite; the last whole "
                  f"checkpoint in {self.model_dir} is {checkpoints.latest(self.model_dir)}")
             return
         # one of the same number is from an earlier training: new data beside an old index would
