@@ -42,7 +42,7 @@ def wrap_driver(module):
 
 
 def prepare(driver, initialise, workflow, inputs):
-    """NiftyNet's ``initialise_application`` with the checks and seeds around it.
+    """NiftyNet's ``initialise_application`` with, for its commands, checks and seeds around it.
 
     :param driver: NiftyNet's ``ApplicationDriver``
     :param initialise: its own method
@@ -51,6 +51,8 @@ def prepare(driver, initialise, workflow, inputs):
     :raises RefusedError: a mistake in the settings or the data
     """
     from niftynet_ext.training import preflight, preflight_files, seeds
+    if not isinstance(workflow, dict) or "CONFIG_FILE" not in workflow:
+        return initialise(driver, workflow, inputs)  # not from a command: a program that knows
     system, train = workflow["SYSTEM"], workflow.get("TRAINING")
     training = "training".startswith(system.action.lower())
     seed = getattr(system, "seed", -1)
@@ -76,6 +78,7 @@ def prepare(driver, initialise, workflow, inputs):
                 driver.app, inputs, getattr(driver.inference_param, "spatial_window_size", ()))
     if seed >= 0:
         seeds.seed_application(driver.app, seed, start)
+    return None
 
 
 @contextlib.contextmanager

@@ -142,3 +142,19 @@ def test_a_checkpoint_of_another_network_names_the_variables(job):
     assert code == 1 and "Traceback" not in text
     assert re.search(r"^error: .*model.ckpt-2 is not of this network: it lacks \w+/first.*"
                      r"it has \w+/hidden", text, re.MULTILINE)
+
+
+def test_the_optimiser_is_reset_as_documented(tf, job):
+    assert job.net_segment("train", "--max_iter", "3")[0] == 0
+    assert job.net_segment(
+        "train", "--starting_iter", "3", "--max_iter", "5", "--vars_to_freeze", "^$",
+        "--vars_to_restore", "^((?!Adam|beta[12]_power).)*$")[0] == 0
+    first, last = (tf.train.load_checkpoint(str(job.model / "models" / f"model.ckpt-{i}"))
+                   for i in (3, 5))
+    power, = (name for name in first.get_variable_to_shape_map() if name.endswith("beta1_power"))
+    kernel, = (name for name in first.get_variable_to_shape_map() if name.endswith("hidden/w"))
+    # Adam's beta1^(steps + 1): two steps since the reset, not five
+    assert last.get_tensor(power) == pytest.approx(0.9 ** 3, rel=1e-5)
+    # the weights went on: two steps of Adam are at most 0.01 each, a new kernel would differ more
+    change = np.abs(first.get_tensor(kernel) - last.get_tensor(kernel)).max()
+    assert 0 < change < 0.05
