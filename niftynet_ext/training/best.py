@@ -49,10 +49,10 @@ class BestCheckpoint:
 
     def on_graph(self, sender, **_unused):
         """A second way into the same network: the layers of NiftyNet share their variables."""
-        reader = sender.readers[-1]
-        if len(sender.readers) < 2:
-            say("best_checkpoint: there is no validation set, so that no checkpoint is the best")
+        if len(sender.readers) < 2 or not hasattr(sender, "segmentation_param"):
+            say("best_checkpoint does nothing: it needs a segmentation with a validation set")
             return
+        reader = sender.readers[-1]
         with tf.name_scope("WholeVolume"):
             self.images = tf.placeholder(tf.float32, [1, None, None, None, channels(reader)])
             window = tuple(self.inference.spatial_window_size) if self.inference else ()

@@ -46,7 +46,8 @@ class Meter:
         """After a training iteration."""
         out = message.current_iter_output
         self.iterations += 1
-        self.loss = float(out[CONSOLE]["loss"])
+        shown = out[CONSOLE]
+        self.loss = float(shown["loss"] if "loss" in shown else next(iter(shown.values())))
         past = self.loss if self.average is None else self.average
         self.average = SMOOTHING * past + (1 - SMOOTHING) * self.loss
         self.lowest = self.average if self.lowest is None else min(self.lowest, self.average)

@@ -36,10 +36,12 @@ class StopOnNan:
 
     def on_iteration_start(self, sender, **msg):
         """Ask the session for the loss, and for where the windows of the batch come from."""
-        fetches = {"loss": sender.total_loss}
+        fetches = {}
+        if sender.total_loss is not None:  # NiftyNet's GAN has two losses, and their gradients
+            fetches["loss"] = sender.total_loss
         if msg["iter_msg"].is_training:
             fetches["finite"] = self.gradients_finite
-        location = window_location(sender.total_loss.graph)
+        location = window_location(self.gradients_finite.graph)
         if location is not None:
             fetches["location"] = location
         msg["iter_msg"].ops_to_run[FETCH] = fetches
@@ -50,7 +52,7 @@ class StopOnNan:
         """
         message = msg["iter_msg"]
         found = message.current_iter_output[FETCH]
-        loss = float(found["loss"])
+        loss = float(found.get("loss", 0.0))
         if math.isfinite(loss) and found.get("finite", True):
             return
         what = "gradient" if math.isfinite(loss) else "loss"

@@ -29,6 +29,8 @@ def check_files(app, data_param, training):
     :raises RefusedError: the first mistake found
     """
     sampling = app.net_param.window_sampling
+    # in the other applications a label may be one number, or a condition on another grid
+    dense = hasattr(app, "segmentation_param") or hasattr(app, "regression_param")
     known = getattr(app, "SUPPORTED_SAMPLING", {sampling: None})
     if sampling not in known:
         raise RefusedError(f"[NETWORK] window_sampling = {sampling} does not exist: "
@@ -42,7 +44,7 @@ def check_files(app, data_param, training):
         smallest = min(1.0, 1 + shrink[0] / 100) if shrink and number == 0 else 1.0
         for index, images in enumerate(reader.output_list):
             subject = reader.get_subject_id(index)
-            if len(images) > 1:
+            if dense and len(images) > 1:
                 check_grids(subject, images)
             if sampling != "resize":
                 check_windows(subject, images, windows, app.net_param, smallest)

@@ -13,6 +13,7 @@ import zlib
 
 import numpy as np
 import tensorflow as tf
+from niftynet.utilities.util_common import traverse_nested
 
 _thread = threading.local()
 
@@ -81,9 +82,9 @@ def seed_application(application, seed, starting_iter):
     def initialise_sampler():
         tf.set_random_seed(zlib.crc32(f"{seed} {starting_iter}".encode()) >> 1)
         initialise()
-        samplers = [sampler for group in application.get_sampler() for sampler in group]
-        for phase, sampler in enumerate(samplers):
-            seed_sampler(sampler, seed, starting_iter, phase)
+        for phase, sampler in enumerate(traverse_nested(application.get_sampler())):
+            if sampler is not None:
+                seed_sampler(sampler, seed, starting_iter, phase)
 
     application.initialise_sampler = initialise_sampler
 

@@ -17,7 +17,8 @@ def main(tf, job, monkeypatch):
 
     monkeypatch.chdir(job.folder)
     monkeypatch.syspath_prepend(job.folder)
-    monkeypatch.delitem(sys.modules, "toynet", raising=False)
+    for name in ("toynet", "model"):  # NiftyNet takes model_dir for a module first, if it can
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
     def run(action="train", *flags):
         SingletonApplication.clear()

@@ -10,13 +10,12 @@ import pytest
 from niftynet_ext.training import checkpoints
 from tests.niftynet_ext.toy import NETWORK, kill, losses, wait_until
 
-PLAN = "DiceForeground:30 Focal:60"
 EVERY = 2  # save_every_n of the toy
 
 
 def writing(job):
-    """Whether TensorFlow is in the middle of writing a checkpoint."""
-    return any((job.model / "models").glob("*.tempstate*"))
+    """Files that TensorFlow is writing, or was when it was killed."""
+    return set((job.model / "models").glob("*.tempstate*"))
 
 
 def begun(log):
@@ -24,20 +23,21 @@ def begun(log):
     return len(losses(log.read_text())) if log.exists() else 0
 
 
-def survive(job, kills, seed):
+def survive(job, kills, switch, seed):
     """Kill a training in rounds again and again, then let it end.
 
+    :param switch: last iteration of the first stage; the second is as long
     :return: its calls of net_segment, as (loss, first iteration, last iteration, iterations logged)
     """
     draw = random.Random(seed)
     log = job.model / "rounds.log"
-    words = job.rounds(PLAN)
+    words = job.rounds(f"DiceForeground:{switch} Focal:{2 * switch}")
     for number in range(kills):
         before = checkpoints.whole(job.model)
-        known = begun(log)
+        known, left = begun(log), writing(job)
         process = job.start(*words)
         if number % 2:  # in the middle of a write
-            assert wait_until(lambda: writing(job), process) or process.poll() == 0
+            assert wait_until(lambda left=left: writing(job) - left, process)
         else:
             wait_until(lambda known=known: begun(log) > known, process)
             time.sleep(draw.uniform(0, 1))
@@ -55,16 +55,17 @@ def survive(job, kills, seed):
     return found
 
 
-def check(job, calls):
+def check(job, calls, switch):
     """Every call goes on where the last whole checkpoint was, with the loss of that iteration."""
     reached = 0
     for loss, first, last, iterations in calls:
-        assert (loss, last) == (("DiceForeground", 30) if first < 30 else ("Focal", 60))
+        assert (loss, last) == (("DiceForeground", switch) if first < switch
+                                else ("Focal", 2 * switch))
         assert first >= reached - EVERY  # lost: at most save_every_n iterations
         assert iterations == list(range(first + 1, first + 1 + len(iterations)))
         reached = max([reached, *iterations])
-    assert calls[-1][3][-1] == 60
-    assert {30, 60} <= {call[2] for call in calls} and 60 in checkpoints.whole(job.model)
+    assert reached == checkpoints.whole(job.model)[-1] == 2 * switch
+    assert {call[2] for call in calls} == {switch, 2 * switch}
     assert not writing(job)
 
 
@@ -77,12 +78,12 @@ def slow_job(job):
 
 
 def test_killed_twice_once_while_writing(slow_job):
-    check(slow_job, survive(slow_job, kills=2, seed=0))
+    check(slow_job, survive(slow_job, kills=2, switch=30, seed=0), switch=30)
 
 
 @pytest.mark.slow
 def test_killed_at_twenty_random_moments(slow_job):
-    check(slow_job, survive(slow_job, kills=20, seed=1))
+    check(slow_job, survive(slow_job, kills=20, switch=120, seed=1), switch=120)
 
 
 def test_ctrl_c_saves_the_last_iteration_that_ended(slow_job):
