@@ -269,8 +269,4 @@ def label_values(data, most=50):
     :param most: how many values to return
     :return: sorted list of the distinct values
     """
-    if data.dtype.kind in "iu" and data.size and np.ptp(data) < 1 << 16:
-        low = int(data.min())
-        counts = np.bincount((data - low).ravel().astype(np.intp, copy=False))
-        return [int(value) + low for value in np.flatnonzero(counts)[:most]]
     return [float(v) if v % 1 else int(v) for v in np.unique(data)[:most]]

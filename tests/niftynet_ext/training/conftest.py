@@ -5,7 +5,7 @@ import pytest
 
 
 class GraphReached(Exception):  # noqa: N818  (nothing went wrong)
-    """The checks found nothing to refuse."""
+    """The checks found nothing to refuse; says at which iteration the training would start."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def main(tf, job, monkeypatch):
         niftynet.main()
 
     def graph(self, application, graph=None):
-        raise GraphReached
+        raise GraphReached(self.initial_iter)
 
     monkeypatch.setattr(ApplicationDriver, "run", graph)
     yield run

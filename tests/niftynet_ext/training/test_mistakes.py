@@ -89,6 +89,11 @@ def old_network(job):
     write_checkpoint(job.model, 3)
 
 
+def whole_volumes(job):
+    job.set("TRAINING", whole_volume_validation_every_n=5)
+    job.set("INFERENCE", spatial_window_size="(24, 16, 8)")
+
+
 def multiple(job):
     job.write("toynet.py", [(job.folder / "toynet.py").read_text(), "WINDOW_MULTIPLE = 8"])
     windows("(16, 12, 8)")(job)
@@ -101,6 +106,7 @@ def multiple(job):
     (shifted, r"subject 001: image and label lie apart: .* up to 0\.50 voxels away"),
     (windows("(24, 16, 8)"), r"subject 001: the image is \(20, 20, 16\) voxels.* \(24, 16, 8\)"),
     (windows("(20, 16, 8)"), r"and \(19, 19, 15\) after scaling by 0\.95; .* \(20, 16, 8\) does"),
+    (whole_volumes, r"subject 005: the image is \(20, 20, 16\) voxels; .* \(24, 16, 8\) does not"),
     (multiple, r"is \(16, 12, 8\): toynet.ToyNet needs multiples of 8, e\.g\. \(16, 8, 8\)"),
     (zeros_lost, "split.csv: 1, 2, 3, 4, 5 and 1 more has no image, but 001 has: a spreadsheet"),
     (stranger, "split.csv: 1 subjects are in no csv_file: LUNG1-128"),
@@ -187,6 +193,15 @@ def test_labels_are_read_once(main, job, monkeypatch):
     label = np.ones((20, 20, 16), np.uint8)
     job.save("labels", "003", label)  # written anew: read anew
     assert "subject 003: the label has the values 7" in refused(main)
+
+
+@pytest.mark.parametrize("action", ["train", "inference"])
+def test_a_text_file_that_names_a_broken_checkpoint_leads_nobody_astray(main, job, action):
+    write_checkpoint(job.model, 3, 5, 7)
+    (job.model / "models" / "model.ckpt-7.data-00000-of-00001").write_bytes(b"")
+    (job.model / "models" / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-7"\n')
+    with pytest.raises(GraphReached, match="^5$"):
+        main(action, "--starting_iter", -1)
 
 
 def test_inference_needs_a_checkpoint(main, job):
