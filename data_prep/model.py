@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data_prep import DataError, files, predictions
 from niftynet_ext import rounds
+from niftynet_ext.training import checkpoints
 
 SETTINGS = "settings_training.txt"
 
@@ -57,7 +58,7 @@ def open_model(text: str) -> Model:
     """
     match = re.fullmatch(r"(.+?)(?:@(\d+))?", text)
     folder = Path(match[1]) if match else Path(text)
-    saved = rounds.checkpoints(folder)
+    saved = checkpoints.whole(folder)
     if not saved:
         raise DataError(
             f"--model {folder}: expected the folder of a trained model, found no checkpoint "

@@ -14,6 +14,12 @@ SEGMENTATION_LOSSES = {
 }
 
 EVENT_HANDLERS = {
+    # two of NiftyNet's own names: the same files, written and read with more care
+    "model_saver": "niftynet_ext.training.saver.CarefulSaver",
+    "model_restorer": "niftynet_ext.training.saver.CarefulRestorer",
+    "train_summary": "niftynet_ext.training.summary.TrainSummary",
+    "best_checkpoint": "niftynet_ext.training.best.BestCheckpoint",
+    "stop_on_nan": "niftynet_ext.training.nan_guard.StopOnNan",
     "progress_line": "niftynet_ext.progress.ProgressLine",
 }
 

@@ -1,9 +1,9 @@
 """The paper's training in rounds: Dice, then focal loss, from one checkpoint to the next.
 
 ``python -m niftynet_ext.rounds -c X.ini`` runs plain ``net_segment train`` calls whose
-command-line flags override the ini file; ``--dry-run`` prints them. Run again, it goes on from
-the last checkpoint. The optimiser's state is part of NiftyNet's checkpoints: a new loss starts
-with the moments of Adam that the old one left.
+command-line flags override the ini file; ``--dry-run`` prints them. Run again, however it ended,
+it goes on from the last whole checkpoint. The optimiser's state is part of NiftyNet's checkpoints:
+a new loss starts with the moments of Adam that the old one left.
 """
 import argparse
 import configparser
@@ -16,11 +16,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from niftynet_ext.training import checkpoints
+from niftynet_ext.training.messages import CHECK_PREFIX
+
 PROGRESS_PREFIX = "[train]"
-# what says why in a log: the last line of a traceback, or NiftyNet's own words
-CAUSE = re.compile(r"^(?:[\w.]+(?:Error|Exception)\b: |CRITICAL:niftynet: )")
+SHOWN = (PROGRESS_PREFIX, CHECK_PREFIX)
+# what says why in a log: a refusal, the last line of a traceback, or NiftyNet's own words
+CAUSE = re.compile(r"^(?:error: |[\w.]+(?:Error|Exception)\b: |CRITICAL:niftynet: )")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-CHECKPOINT = re.compile(r"model\.ckpt-(\d+)\.index$")
 
 
 class Stage(NamedTuple):
@@ -83,23 +86,10 @@ def read_folders(config):
     return in_ini, split_file
 
 
-def checkpoints(model_dir):
-    """
-    :param model_dir: NiftyNet's model folder
-    :return: sorted iteration numbers of the checkpoints whose index and data files are there
-    """
-    found = []
-    for index in Path(model_dir, "models").glob("model.ckpt-*.index"):
-        match = CHECKPOINT.search(index.name)
-        if match and any(index.parent.glob(f"{index.stem}.data-*")):
-            found.append(int(match.group(1)))
-    return sorted(found)
-
-
 def next_start(plan, saved):
     """
     :param plan: stages
-    :param saved: iterations that have a checkpoint
+    :param saved: iterations that have a whole checkpoint
     :return: iteration to go on from (0: start anew), and the stages still to run
     """
     done = max(saved, default=0)
@@ -119,7 +109,7 @@ def command(config, stage, start, overrides=()):
 
 
 def run_command(words, log_path):
-    """Run one call, with all it prints in a log and its progress lines on the screen.
+    """Run one call, with all it prints in a log; progress and warnings on the screen as well.
 
     :param words: a ``net_segment`` call
     :param log_path: file to append to
@@ -131,24 +121,36 @@ def run_command(words, log_path):
     if not script:
         raise RoundsError("net_segment not found: install niftynet into this environment")
     live = sys.stdout.isatty()
-    with open(log_path, "a", encoding="utf-8") as log:
-        log.write(f"$ {shlex.join(words)}\n")
+    with open(log_path, "ab", buffering=0) as log:
+        keep(log, f"$ {shlex.join(words)}\n")
         process = subprocess.Popen([script, *words[1:]], stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, errors="replace")
         try:
             for line in process.stdout:
-                log.write(line)
-                log.flush()
-                if line.startswith(PROGRESS_PREFIX):
+                keep(log, line)
+                if line.startswith(SHOWN):
+                    rewritten = live and line.startswith(PROGRESS_PREFIX)
                     print(f"\r\033[K{line.rstrip()}" if live else line.rstrip(),
-                          end="" if live else "\n", flush=True)
+                          end="" if rewritten else "\n", flush=True)
         except KeyboardInterrupt:  # NiftyNet got it too, and is writing its checkpoint
-            log.write(process.communicate()[0])
+            keep(log, process.communicate()[0])
             raise
         finally:
             if live:
                 print()
         return process.wait()
+
+
+def keep(log, text):
+    """
+    :param log: unbuffered binary file
+    :param text: for the log, or for the screen where the disk is full: the training goes on, and
+        says so itself when it cannot write
+    """
+    try:
+        log.write(text.encode("utf-8", "replace"))
+    except OSError:
+        print(text, end="", flush=True)
 
 
 def explain(stage, code, log, log_path, advanced):
@@ -161,7 +163,9 @@ def explain(stage, code, log, log_path, advanced):
     :return: text for the user: the first causes that the log names, and what to do
     """
     lines = [COLOURS.sub("", line).rstrip() for line in log.splitlines()]
-    causes = list(dict.fromkeys(line for line in lines if CAUSE.match(line)))[:4] or lines[-15:]
+    causes = list(dict.fromkeys(line for line in lines if CAUSE.match(line)))
+    refusals = [line for line in causes if line.startswith("error: ")]
+    causes = refusals or causes[:4] or lines[-15:]
     advice = "go on from the last checkpoint" if advanced else "try again once this is mended"
     return "\n".join([*causes, "", f"{stage.loss} did not reach iteration {stage.last} (exit code "
                       f"{code}); all of the log: {log_path}. Run the same command to {advice}."])
@@ -188,7 +192,7 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
         if split_file:  # NiftyNet would look for it from the new folder
             overrides += ["--dataset_split_file", str(split_file)]
     model_dir = model_dir or in_ini
-    start, remaining = next_start(plan, checkpoints(model_dir))
+    start, remaining = next_start(plan, checkpoints.whole(model_dir))
     if not remaining:
         print(f"{model_dir}: all {plan[-1].last} iterations are there, nothing to do")
     for stage in remaining:
@@ -199,7 +203,7 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
             log_path = model_dir / "rounds.log"
             known = log_path.stat().st_size if log_path.exists() else 0
             code = run_command(words, log_path)
-            saved = checkpoints(model_dir)
+            saved = checkpoints.whole(model_dir)
             # NiftyNet ends with exit code 0 when a session breaks off: only a checkpoint counts
             if code or stage.last not in saved:
                 log = log_path.read_bytes()[known:].decode("utf-8", "replace")

@@ -8,6 +8,7 @@ from data_prep import DataError, files, predictions
 from niftynet_ext import rounds
 from niftynet_ext.evaluation import cases
 from niftynet_ext.evaluation.cohort import Model
+from niftynet_ext.training import checkpoints
 
 
 def infer(config, iteration, which, wanted):
@@ -23,7 +24,7 @@ def infer(config, iteration, which, wanted):
     """
     model_dir, _ = rounds.read_folders(config)
     folder = model_dir / f"{which.lower()}_{iteration}"
-    saved = rounds.checkpoints(model_dir)
+    saved = checkpoints.whole(model_dir)
     if iteration not in saved:
         raise DataError(f"{model_dir} has no checkpoint of iteration {iteration}. Choose among "
                         f"{', '.join(map(str, saved)) or 'none: train first'}.")

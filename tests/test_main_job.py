@@ -17,8 +17,9 @@ import pytest
 
 from data_prep import predictions
 from data_prep.__main__ import main as data_prep
-from niftynet_ext import events, rounds
+from niftynet_ext import events
 from niftynet_ext.evaluation.patient import score_patient
+from niftynet_ext.training import checkpoints
 
 PLUGIN = '''
 """A network as its author would have written it in 2018: plain TensorFlow 1."""
@@ -79,11 +80,12 @@ def split(job, phase):
 
 
 def test_training_in_rounds(job, trained):
-    assert rounds.checkpoints(job / "demo" / "model")[-1] == 5
-    assert {3, 5} <= set(rounds.checkpoints(job / "demo" / "model"))
+    assert checkpoints.whole(job / "demo" / "model")[-1] == 5
+    assert {3, 5} <= set(checkpoints.whole(job / "demo" / "model"))
     calls = [line for line in trained.splitlines() if line.startswith("net_segment")]
     assert len(calls) == 2 and "--starting_iter 3" in calls[1] and "Focal" in calls[1]
-    assert re.search(r"\[train\] 5/5  loss 0\.\d+  \d+\.\d\d s/iteration  0:00:00 left", trained)
+    assert re.search(r"\[train\] 5/5  loss 0\.\d+  mean 0\.\d+  \d+\.\d\d s/iteration "
+                     r"\(\d+% waiting for data\)  0:00:00 left", trained)
 
 
 def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
@@ -205,4 +207,4 @@ def test_a_users_own_tensorflow_1_plugin(job):
                        "--model_dir", job / "old", "--max_iter", "2", "--loss_type", "Dice",
                        "--dataset_split_file", job / "demo" / "data" / "split.csv")
     assert done.returncode == 0
-    assert 2 in rounds.checkpoints(job / "old")
+    assert 2 in checkpoints.whole(job / "old")

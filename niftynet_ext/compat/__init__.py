@@ -1,12 +1,15 @@
 """Unmodified NiftyNet 0.6.0 on today's TensorFlow, NumPy, pandas and nibabel.
 
-The only room of this project that patches anything. Every patch stands beside its reason:
+Whatever this project patches is listed here. Every patch stands beside its reason:
 
 - :mod:`niftynet_ext.compat.tensorflow_v1`: ``import tensorflow`` gives the TensorFlow 1 interface
 - :mod:`niftynet_ext.compat.semantics`: functions of TensorFlow 1 that have become stricter
 - :mod:`niftynet_ext.compat.contrib`: the parts of ``tf.contrib`` that NiftyNet uses
 - :mod:`niftynet_ext.compat.scientific`: names that NumPy, pandas, nibabel and Python dropped
-- :mod:`niftynet_ext.compat.post_import`: what is done to a NiftyNet module once it is loaded
+- :mod:`niftynet_ext.compat.quiet`: TensorFlow's start-up noise is dropped
+- :mod:`niftynet_ext.compat.post_import`: what is done to a NiftyNet module once it is loaded; the
+  wrappers for checks, seeds and checkpoints are in :mod:`niftynet_ext.training.driver` and
+  :mod:`niftynet_ext.training.ini_keys`
 """
 
 

@@ -1,10 +1,10 @@
 """What happens to a NiftyNet module right after it is loaded (its file stays as it is)."""
-import importlib.abc
-import importlib.util
 import sys
 import types
 
 import numpy as np
+
+from niftynet_ext.training import driver, ini_keys
 
 
 def register_short_names(factory):
@@ -71,13 +71,23 @@ def take_absolute_value_of_tensors(module):
     module.np = types.SimpleNamespace(abs=module.tf.abs)
 
 
-ACTIONS = {"niftynet.engine.application_factory": prepare_factory,
-           "niftynet.layer.loss_classification_multi": take_absolute_value_of_tensors,
-           "niftynet.layer.spatial_transformer": multiply_spline_kernel}
+ACTIONS = {
+    "niftynet.engine.application_factory": prepare_factory,
+    "niftynet.engine.application_driver": driver.wrap_driver,
+    "niftynet.layer.loss_classification_multi": take_absolute_value_of_tensors,
+    "niftynet.layer.spatial_transformer": multiply_spline_kernel,
+    "niftynet.io.misc_io": driver.check_folder_when_resolved,
+    "niftynet.utilities.user_parameters_default": ini_keys.add_keys,
+    "niftynet.utilities.user_parameters_parser": ini_keys.check_keys_when_parsed,
+}
 
 
-class PostImportFinder(importlib.abc.MetaPathFinder):
-    """Finds the modules of :data:`ACTIONS` as Python would, and acts once they are executed."""
+class PostImportFinder:
+    """Finds the modules of :data:`ACTIONS` as Python would, and acts once they are executed.
+
+    The class itself stands in ``sys.meta_path``. It must not inherit from MetaPathFinder, whose
+    ``invalidate_caches`` is a method of instances: ``importlib.invalidate_caches()`` would fail.
+    """
 
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):

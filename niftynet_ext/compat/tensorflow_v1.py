@@ -11,6 +11,7 @@ import sys
 import types
 
 from niftynet_ext.compat import contrib, semantics
+from niftynet_ext.compat.quiet import quiet_start
 
 NO_TENSORFLOW = (
     "NiftyNet needs TensorFlow 2.15 to 2.21, which is not installed in this environment.\n"
@@ -57,15 +58,17 @@ def install():
     if isinstance(sys.modules.get("tensorflow"), TensorFlowV1):
         return
     try:
-        real = importlib.import_module("tensorflow")
-        v1 = importlib.import_module("tensorflow.compat.v1")
+        with quiet_start():
+            real = importlib.import_module("tensorflow")
+            v1 = importlib.import_module("tensorflow.compat.v1")
     except ModuleNotFoundError as error:
         if error.name == "tensorflow":
             raise ImportError(NO_TENSORFLOW) from error
         raise
     if real.__version__.startswith("1."):
         return  # NiftyNet's own stack: nothing to revive
-    v1.disable_v2_behavior()
+    with quiet_start():
+        v1.disable_v2_behavior()
     facade = TensorFlowV1(real, v1)
     semantics.install(facade, tuple(int(part) for part in real.__version__.split(".")[:2]))
     contrib.install(facade)

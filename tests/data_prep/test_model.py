@@ -2,6 +2,7 @@ import pytest
 
 from data_prep import DataError, files, model
 from niftynet_ext import rounds
+from tests.niftynet_ext.toy import INDEX, write_checkpoint
 
 SETTINGS = """Input params at 2026-11-23 10:08:03.
 [CUSTOM]
@@ -38,12 +39,11 @@ SETTINGS = """Input params at 2026-11-23 10:08:03.
 def folder(tmp_path):
     """Return a model folder as a training of two checkpoints leaves it."""
     folder = tmp_path / "models of ours" / "v1"
-    (folder / "models").mkdir(parents=True)
+    write_checkpoint(folder, 900, 1000)
     (folder / model.SETTINGS).write_text(SETTINGS)
-    for iteration in (900, 1000):
-        for kind in ("index", "data-00000-of-00001", "meta"):
-            path = folder / "models" / f"model.ckpt-{iteration}.{kind}"
-            path.write_bytes(f"{kind} {iteration}".encode())
+    for iteration in (900, 1000):  # a checkpoint may have more bytes than its index asks for
+        data = folder / "models" / f"model.ckpt-{iteration}.data-00000-of-00001"
+        data.write_bytes(data.read_bytes() + f"of {iteration}".encode())
     return folder
 
 
@@ -113,7 +113,7 @@ def test_inference_is_set_as_the_training_was(monkeypatch, folder, tmp_path):
     assert ini["INFERENCE"]["inference_iter"] == "1000"
     assert ini["SYSTEM"]["model_dir"] == str(tmp_path / "work")
     assert "dataset_split_file" not in ini["SYSTEM"]
-    assert (tmp_path / "work" / "models" / "model.ckpt-1000.index").read_bytes() == b"index 1000"
+    assert (tmp_path / "work" / "models" / "model.ckpt-1000.index").read_bytes() == INDEX
 
 
 def test_the_histogram_of_the_training_is_found(monkeypatch, folder, tmp_path):

@@ -1,5 +1,7 @@
-"""TensorFlow 1 style fixtures, a graph of its own for each test; and patients to score."""
+"""TensorFlow 1 style fixtures, a graph of its own for each test; checkpoints, jobs, patients."""
 import pytest
+
+from tests.niftynet_ext import toy
 
 from .study import Study
 
@@ -29,3 +31,9 @@ def evaluate(tf):
                 variable.load(value, session)
             return session.run(tensors, feed)
     return run
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A folder with six tiny patients, an ini file and a network."""
+    return toy.Job(tmp_path)

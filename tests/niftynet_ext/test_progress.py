@@ -39,9 +39,9 @@ def test_plain_lines_every_five_seconds_and_at_the_end(handler):
         made.on_iteration(None, iter_msg=message(iteration, loss=0.5))
         made.on_iteration(None, iter_msg=message(iteration, 9.0, "validation"))
     assert out.getvalue().splitlines() == [
-        "[train] 15/22  loss 0.5000  1.00 s/iteration  0:00:07 left",
-        "[train] 20/22  loss 0.5000  1.00 s/iteration  0:00:02 left",
-        "[train] 22/22  loss 0.5000  1.00 s/iteration  0:00:00 left"]
+        "[train] 15/22  loss 0.5000  mean 0.5000  1.00 s/iteration  0:00:07 left",
+        "[train] 20/22  loss 0.5000  mean 0.5000  1.00 s/iteration  0:00:02 left",
+        "[train] 22/22  loss 0.5000  mean 0.5000  1.00 s/iteration  0:00:00 left"]
 
 
 def test_moving_average_and_eta(handler):
@@ -49,9 +49,9 @@ def test_moving_average_and_eta(handler):
     for iteration, loss in ((1, 1.0), (2, 0.0)):
         clock.now += 2.0
         made.on_iteration(None, iter_msg=message(iteration, loss))
-    assert made.average == pytest.approx(0.95)
+    assert made.meter.average == pytest.approx(0.95)
     assert made.line(2, clock.now) == (
-        "[train] 2/10000  loss 0.9500  2.00 s/iteration  5:33:16 left")
+        "[train] 2/10000  loss 0.0000  mean 0.9500  2.00 s/iteration  5:33:16 left")
 
 
 def test_one_line_is_rewritten_on_a_terminal(handler):
@@ -70,3 +70,37 @@ def test_inference_counts_windows(handler):
     clock.now += 6.0
     made.on_iteration(None, iter_msg=message(2, phase="inference"))
     assert out.getvalue() == "[infer] 3 windows, 2.00 s each\n"
+
+
+def test_waiting_for_data_is_told_from_computing(tf, handler, monkeypatch):
+    """A batch that takes 0.2 s, and a step of 0.2 s: half of the time is waiting."""
+    import time
+
+    from niftynet.engine.application_variables import CONSOLE
+
+    from niftynet_ext.training.meter import Meter
+
+    def sleep(*values):
+        time.sleep(0.2)
+        return values
+
+    def batch():
+        location = tf.zeros([2, 7], tf.int32)
+        slow, = tf.py_func(sleep, [location], [tf.int32])
+        return tf.reshape(slow, [2, 7])
+
+    location = tf.cond(tf.placeholder_with_default(False, []), lambda: batch() + 1, batch)
+    with tf.control_dependencies([location]):
+        loss, = tf.py_func(sleep, [tf.constant(1.0)], [tf.float32])
+    meter = Meter()
+    meter.on_graph()
+    sender = SimpleNamespace(outputs_collector=SimpleNamespace(variables=lambda _: {"loss": loss}))
+    with tf.Session() as session:
+        for _ in range(3):
+            step = SimpleNamespace(ops_to_run={})
+            meter.ask(sender, step)
+            step.current_iter_output = session.run(step.ops_to_run)
+            meter.tell(step)
+    assert CONSOLE in step.ops_to_run
+    assert meter.waiting == pytest.approx(0.6, abs=0.15)
+    assert meter.waiting_share == pytest.approx(0.5, abs=0.15)

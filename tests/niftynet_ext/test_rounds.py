@@ -5,6 +5,7 @@ import pytest
 
 from niftynet_ext import rounds
 from niftynet_ext.rounds import RoundsError, Stage
+from tests.niftynet_ext.toy import write_checkpoint
 
 PLAN = (Stage("DiceForeground", 20), Stage("Focal", 30))
 
@@ -17,14 +18,6 @@ def ini(tmp_path):
     return path
 
 
-def save(model_dir, *iterations):
-    folder = model_dir / "models"
-    folder.mkdir(parents=True, exist_ok=True)
-    for iteration in iterations:
-        (folder / f"model.ckpt-{iteration}.index").touch()
-        (folder / f"model.ckpt-{iteration}.data-00000-of-00001").touch()
-
-
 @pytest.fixture
 def calls(monkeypatch, tmp_path):
     """Record the calls; each "training" saves its last iteration."""
@@ -32,7 +25,8 @@ def calls(monkeypatch, tmp_path):
 
     def fake(words, _log_path):
         made.append(dict(zip(words[2::2], words[3::2], strict=True)))
-        save(Path(made[-1].get("--model_dir", tmp_path / "model")), int(made[-1]["--max_iter"]))
+        model_dir = Path(made[-1].get("--model_dir", tmp_path / "model"))
+        write_checkpoint(model_dir, int(made[-1]["--max_iter"]))
         return 0
 
     monkeypatch.setattr(rounds, "run_command", fake)
@@ -69,15 +63,17 @@ def test_each_stage_starts_from_the_last_ones_checkpoint(ini, calls):
     ([20, 25], [("Focal", "25", "30")]),
     ([30], [])])
 def test_goes_on_from_the_last_checkpoint(ini, tmp_path, calls, saved, expected):
-    save(tmp_path / "model", *saved)
+    write_checkpoint(tmp_path / "model", *saved)
     rounds.run(ini, PLAN)
     assert stages(calls) == expected
 
 
-def test_an_index_without_its_data_is_no_checkpoint(tmp_path):
-    save(tmp_path, 10)
-    (tmp_path / "models" / "model.ckpt-20.index").touch()
-    assert rounds.checkpoints(tmp_path) == [10]
+def test_a_half_written_checkpoint_is_not_gone_on_from(ini, tmp_path, calls):
+    write_checkpoint(tmp_path / "model", 5, 15)
+    data = tmp_path / "model" / "models" / "model.ckpt-15.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1])
+    rounds.run(ini, PLAN)
+    assert stages(calls)[0] == ("DiceForeground", "5", "20")
 
 
 LONG_LOG = """\
@@ -97,7 +93,7 @@ tensorflow.python.framework.errors_impl.InvalidArgumentError: window size is lar
 def test_a_failed_stage_says_why(ini, tmp_path, monkeypatch, saved, advice):
     """NiftyNet ends with 0; the causes stand far above the end of the log."""
     def broken(_words, log_path):
-        save(tmp_path / "model", *saved)
+        write_checkpoint(tmp_path / "model", *saved)
         with log_path.open("a") as log:
             log.write(LONG_LOG)
         return 0
@@ -116,6 +112,15 @@ def test_a_failed_stage_says_why(ini, tmp_path, monkeypatch, saved, advice):
     assert "DiceForeground did not reach iteration 20" in lines[-1] and advice in lines[-1]
 
 
+def test_a_refusal_is_handed_on(ini, monkeypatch):
+    def refused(_words, log_path):
+        log_path.write_text("ValueError: its cause\nerror: subject 003: the label has values 2\n")
+        return 1
+    monkeypatch.setattr(rounds, "run_command", refused)
+    with pytest.raises(RoundsError, match="^error: subject 003: the label has values 2\n"):
+        rounds.run(ini, PLAN)
+
+
 def test_a_log_without_a_cause_is_shown_at_its_end(ini, monkeypatch):
     def killed(_words, log_path):
         log_path.write_text("one\ntwo\n")
@@ -123,6 +128,12 @@ def test_a_log_without_a_cause_is_shown_at_its_end(ini, monkeypatch):
     monkeypatch.setattr(rounds, "run_command", killed)
     with pytest.raises(RoundsError, match="(?s)one\ntwo\n.*exit code -9"):
         rounds.run(ini, PLAN)
+
+
+def test_a_full_disk_sends_the_log_to_the_screen(capsys):
+    with open("/dev/full", "wb", buffering=0) as log:
+        rounds.keep(log, "error: no space\n")
+    assert capsys.readouterr().out == "error: no space\n"
 
 
 def test_home_in_a_model_folder(ini, calls, monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from niftynet_ext.__main__ import main
 from niftynet_ext.evaluation.cohort import Model
 
 from .study import SHAPE, tumour
+from .toy import write_checkpoint
 
 
 def table(*rows):
@@ -50,10 +51,7 @@ def network(study, monkeypatch):
     The later checkpoint predicts better.
     """
     model_dir = study.folder / "net"
-    (model_dir / "models").mkdir(parents=True)
-    for iteration in (20, 30):
-        for kind in ("index", "data-00000-of-00001"):
-            (model_dir / "models" / f"model.ckpt-{iteration}.{kind}").touch()
+    write_checkpoint(model_dir, 20, 30)
     study.ini = study.folder / "net.ini"
     study.ini.write_text(f"[SYSTEM]\nmodel_dir = {model_dir}\n")
     study.calls, study.predicted = [], "AB"

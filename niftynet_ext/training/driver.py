@@ -1,0 +1,133 @@
+"""Where this project steps into NiftyNet's driver, parser and folders.
+
+Each function here is called once, right after NiftyNet's module is loaded
+(:mod:`niftynet_ext.compat.post_import`), and each wrapper hands on to a plain function elsewhere.
+"""
+import contextlib
+import functools
+import os
+
+from niftynet_ext.training import checkpoints
+
+
+def wrap_driver(module):
+    """Checks before the graph, seeds, and a signal when a run is over.
+
+    :param module: ``niftynet.engine.application_driver``
+    """
+    driver = module.ApplicationDriver
+    initialise, run, infer_latest = (driver.initialise_application, driver.run,
+                                     module.infer_latest_model_file)
+
+    @functools.wraps(initialise)
+    def initialise_application(self, workflow_param, data_param=None):
+        return prepare(self, initialise, workflow_param, data_param)
+
+    @functools.wraps(run)
+    def run_application(self, application, graph=None):
+        from niftynet_ext.training.signals import RUN_ENDED
+        try:
+            return run(self, application, graph)
+        finally:
+            RUN_ENDED.send(application)
+
+    @functools.wraps(infer_latest)
+    def infer_latest_model_file(folder):
+        number = checkpoints.latest(os.path.dirname(folder))
+        return infer_latest(folder) if number is None else number
+
+    driver.initialise_application = initialise_application
+    driver.run = run_application
+    module.infer_latest_model_file = infer_latest_model_file
+
+
+def prepare(driver, initialise, workflow, inputs):
+    """NiftyNet's ``initialise_application`` with, for its commands, checks and seeds around it.
+
+    :param driver: NiftyNet's ``ApplicationDriver``
+    :param initialise: its own method
+    :param workflow: NiftyNet's dict of section to parameters
+    :param inputs: NiftyNet's dict of input section to parameters
+    :raises RefusedError: a mistake in the settings or the data
+    """
+    from niftynet_ext.training import preflight, preflight_files, seeds
+    if not isinstance(workflow, dict) or "CONFIG_FILE" not in workflow:
+        return initialise(driver, workflow, inputs)  # not from a command: a program that knows
+    system, train = workflow["SYSTEM"], workflow.get("TRAINING")
+    training = "training".startswith(system.action.lower())
+    seed = getattr(system, "seed", -1)
+    preflight.check_settings(workflow, inputs, training)
+    # NiftyNet hands its driver's attributes to every event handler
+    driver.seed = seed
+    driver.inference_param = workflow.get("INFERENCE")
+    driver.whole_volume_validation_every_n = getattr(train, "whole_volume_validation_every_n", -1)
+    start = 0
+    if training:
+        start = train.starting_iter
+        start = checkpoints.latest(system.model_dir) if start < 0 else start
+    if seed >= 0:
+        seeds.seed_process(seed, start)
+    with checked_split(driver.data_partitioner, workflow, training):
+        initialise(driver, workflow, inputs)
+    if inputs and driver.app.readers:
+        preflight_files.check_files(driver.app, inputs, training)
+        if training and hasattr(driver.app, "segmentation_param"):
+            preflight_files.check_labels(driver.app, system.model_dir)
+        if training and driver.whole_volume_validation_every_n > 0:
+            preflight_files.check_whole_volumes(
+                driver.app, inputs, getattr(driver.inference_param, "spatial_window_size", ()))
+    if seed >= 0:
+        seeds.seed_application(driver.app, seed, start)
+    return None
+
+
+@contextlib.contextmanager
+def checked_split(partitioner, workflow, training):
+    """While NiftyNet's partitioner is asked for the sets, check them before they are used.
+
+    :param partitioner: NiftyNet's ``ImageSetsPartitioner``, one for the whole process
+    :param workflow: NiftyNet's dict of section to parameters
+    :param training: whether the action is ``train``
+    """
+    from niftynet_ext.training import preflight
+    initialise = partitioner.initialise
+
+    def checked(*args, data_split_file=None, **others):
+        preflight.check_split_file(data_split_file)
+        result = initialise(*args, data_split_file=data_split_file, **others)
+        table = partitioner._partition_ids
+        split = {} if table is None else dict(table.itertuples(index=False))
+        preflight.check_sets(
+            list(partitioner._file_list.iloc[:, 0]), split, data_split_file, training,
+            getattr(workflow.get("INFERENCE"), "dataset_to_infer", ""),
+            getattr(workflow.get("TRAINING"), "validation_every_n", -1))
+        return result
+
+    partitioner.initialise = checked
+    try:
+        yield
+    finally:
+        del partitioner.initialise
+
+
+def check_folder_when_resolved(module):
+    """Refuse a model folder that cannot be written, before NiftyNet writes its settings there.
+
+    :param module: ``niftynet.io.misc_io``
+    """
+    resolve = module.resolve_module_dir
+
+    @functools.wraps(resolve)
+    def resolve_module_dir(module_dir_str, create_new=False):
+        from niftynet_ext.training.preflight import check_writable
+        try:
+            folder = resolve(module_dir_str, create_new)
+        except OSError:
+            if create_new:
+                check_writable(module_dir_str)  # says why
+            raise
+        if create_new:
+            check_writable(folder)
+        return folder
+
+    module.resolve_module_dir = resolve_module_dir

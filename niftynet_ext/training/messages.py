@@ -1,0 +1,53 @@
+"""How a training speaks to its user: a refusal, a warning, a name that was probably meant."""
+import difflib
+import sys
+
+CHECK_PREFIX = "[check]"
+
+
+class RefusedError(SystemExit, ValueError):
+    """A mistake of the user's; the text says what, where, expected, found and what to do.
+
+    On the command line it ends the process with exit code 1 and its text, without a traceback;
+    code that calls NiftyNet catches it as a ValueError, as it would NiftyNet's own.
+    """
+
+    def __init__(self, text):
+        super().__init__(f"error: {text}")
+
+    def __str__(self):
+        return self.args[0]
+
+
+def say(text):
+    """Print one line, e.g. a warning, that ``niftynet_ext.rounds`` shows on the screen as well.
+
+    :param text: what happened or is odd, and what to do
+    """
+    # a terminal may stand at the end of a progress line
+    print(f"\r\033[K{CHECK_PREFIX} {text}" if sys.stdout.isatty() else f"{CHECK_PREFIX} {text}",
+          flush=True)
+
+
+def did_you_mean(name, known):
+    """
+    :param name: what stands in the ini file
+    :param known: names that exist
+    :return: ``did you mean 'x'?`` or, where nothing is near, the names that exist
+    """
+    lower = {str(word).lower(): str(word) for word in known}
+    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {lower[near[0]]!r}?"
+    return f"known are: {', '.join(sorted(lower.values()))}"
+
+
+def some(items, most=5):
+    """
+    :param items: words
+    :param most: how many of them to name
+    :return: ``'a, b, c and 7 more'``
+    """
+    items = [str(item) for item in items]
+    text = ", ".join(items[:most])
+    return f"{text} and {len(items) - most} more" if len(items) > most else text
