@@ -15,7 +15,9 @@ from tests.niftynet_ext.compat import array_cases, cases, make_fixture
 # inputs, the norms of the gradients by the weights). Float32 has 6e-8; what a network's layers
 # multiply is allowed the networks alone.
 TOLERANCE = {"layer": {"output": 1e-5, "gradient": 1e-5, "norms": 1e-5},
-             "network": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-3}}
+             "network": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-3},
+             # 3e-7 more or less in its input move the norms of its gradients by 3e-3
+             "network.unet_2d.UNet2D": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-2}}
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +35,19 @@ def test_all_cases_are_in_the_fixture(expected):
     assert list(expected[0]) == [*cases.CASES, *array_cases.CASES]
 
 
-@pytest.mark.parametrize("name", cases.CASES)
+@pytest.mark.parametrize("name", list(cases.CASES), ids=str)
 def test_case(expected, name):
     arrays, variables = expected
     result = cases.compute(cases.CASES[name])
     assert result["variables"] == variables[name]
     for field, array in zip(make_fixture.FIELDS, arrays[name], strict=True):
-        tolerance = TOLERANCE[name.split(".")[0]][field]
+        tolerance = TOLERANCE.get(name.split("(")[0], TOLERANCE[name.split(".")[0]])[field]
         largest = float(np.abs(array[np.isfinite(array)]).max(initial=1e-6))
         assert result[field] == pytest.approx(array, abs=tolerance * largest, rel=0,
                                               nan_ok=True), field
 
 
-@pytest.mark.parametrize("name", array_cases.CASES)
+@pytest.mark.parametrize("name", list(array_cases.CASES))
 def test_arrays(expected, name):
     value = cases.summary(array_cases.CASES[name]())
     assert value == pytest.approx(expected[0][name][0], rel=1e-5, abs=1e-5)
