@@ -14,10 +14,6 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run what takes minutes")
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes minutes; runs with --slow")
-
-
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--slow"):
         for item in items:
