@@ -1,6 +1,7 @@
 """What happens to a NiftyNet module right after it is loaded (its file stays as it is)."""
 import sys
 import types
+from importlib import metadata
 
 import numpy as np
 
@@ -71,12 +72,26 @@ def take_absolute_value_of_tensors(module):
     module.np = types.SimpleNamespace(abs=module.tf.abs)
 
 
+def take_version_of_package(module):
+    """NiftyNet's version from its installed package.
+
+    Its versioneer asks ``git describe`` about the folder it lies in: within an environment in a
+    git checkout, as ``make`` builds it, the version was a commit of that repository, which
+    ``net_download`` cannot compare.
+
+    :param module: the module ``niftynet.utilities.versioning``
+    """
+    version = metadata.version("niftynet")
+    module.get_niftynet_version = lambda: version
+
+
 ACTIONS = {
     "niftynet.engine.application_factory": prepare_factory,
     "niftynet.engine.application_driver": driver.wrap_driver,
     "niftynet.layer.loss_classification_multi": take_absolute_value_of_tensors,
     "niftynet.layer.spatial_transformer": multiply_spline_kernel,
     "niftynet.io.misc_io": driver.check_folder_when_resolved,
+    "niftynet.utilities.versioning": take_version_of_package,
     "niftynet.utilities.user_parameters_default": ini_keys.add_keys,
     "niftynet.utilities.user_parameters_parser": ini_keys.check_keys_when_parsed,
 }

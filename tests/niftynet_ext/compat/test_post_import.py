@@ -25,6 +25,13 @@ def test_short_names_are_registered(tf):
     assert ApplicationNetFactory.create("densehighres3dnet_v1") is DenseHighRes3DNet
 
 
+def test_version_is_the_package_s_in_a_git_checkout_too(tf):
+    import niftynet
+    from niftynet.utilities.versioning import get_niftynet_version
+    assert get_niftynet_version() == "0.6.0"
+    assert niftynet.__version__ == "NiftyNet version 0.6.0"
+
+
 def test_spline_weights_interpolate_smoothly(tf):
     from niftynet_ext.compat.post_import import spline_weights
     weights = spline_weights(5)

@@ -76,8 +76,8 @@ def test_a_coarse_grid_is_resized_before_the_threshold(study, factor):
 def test_a_coarse_mask_and_its_probabilities_give_the_same(study):
     reference = study.references / "native/A_label.nii.gz"
     expected, *_ = cases.read_pair(study.predict_coarse("A", tumour()), reference)
-    coarse = resample.reduce_label(tumour(), 2).astype(np.uint8)
-    path = study.predict("A", coarse, affine=resample.coarse_affine(AFFINE, 2))
+    coarse = resample.resample_label(tumour(), resample.reduced_grid(SHAPE, AFFINE, 2))
+    path = study.predict("A", coarse, affine=resample.reduced_grid(SHAPE, AFFINE, 2).affine)
     found, *_ = cases.read_pair(path, reference)
     assert np.array_equal(found, expected) and found.any()
 
