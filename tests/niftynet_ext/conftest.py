@@ -36,4 +36,6 @@ def evaluate(tf):
 @pytest.fixture
 def job(tmp_path):
     """A folder with six tiny patients, an ini file and a network."""
-    return toy.Job(tmp_path)
+    job = toy.Job(tmp_path)
+    yield job
+    job.end()

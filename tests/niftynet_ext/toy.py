@@ -107,6 +107,7 @@ class Job:
     def __init__(self, folder):
         self.folder = folder
         self.model = folder / "model"
+        self.processes = []
         for name in ("images", "labels"):
             (folder / name).mkdir()
         random = np.random.default_rng(0)
@@ -153,10 +154,18 @@ class Job:
         script = Path(sys.executable).with_name(command)
         path = os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", ""), os.getcwd()])
         with open(self.folder / log, "w") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [script, *map(str, words)], cwd=self.folder, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
                 env={**os.environ, "PYTHONPATH": path, **environment})
+        self.processes.append(process)
+        return process
+
+    def end(self):
+        """Let no process outlive a test that failed."""
+        for process in self.processes:
+            if process.poll() is None:
+                kill(process)
 
     def run(self, *words, **environment):
         """
