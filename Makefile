@@ -123,8 +123,8 @@ reproduce: $(READY)
 demo: $(READY)
 	$(BIN)/python -m data_prep phantom --out demo/dicom --patients 12 --matrix 128 --slices 28
 	$(BIN)/python -m data_prep preprocess --dicom demo/dicom --out demo/data --split 9 0 3
-	$(BIN)/python -m niftynet_ext.rounds -c config_ini/demo.ini --plan 'DiceForeground:600'
-	$(BIN)/python -m niftynet_ext.rounds -c config_ini/demo.ini --plan 'DiceForeground:600 Focal:1200' --lr 0.0005
+	$(BIN)/python -m niftynet_ext.rounds -c config_ini/demo.ini --plan 'DiceForeground:700'
+	$(BIN)/python -m niftynet_ext.rounds -c config_ini/demo.ini --plan 'DiceForeground:700 Focal:1400' --lr 0.0005
 	$(BIN)/net_segment inference -c config_ini/demo.ini > demo/inference.log 2>&1 || { grep -aE 'Error|CRITICAL' demo/inference.log; exit 1; }
 	$(BIN)/python -m data_prep restore --data demo/data --predictions demo/inference --out demo/masks
 	$(BIN)/python -m data_prep picture --data demo/data --masks demo/masks --out demo/picture.png
