@@ -89,7 +89,7 @@ def find_patients(dicom_dir: Path, run: Run) -> tuple[list[PatientFiles], list[s
 
     :raises DataError: there is no DICOM file in it.
     """
-    patients, unreadable, others = scan(dicom_dir, run)
+    patients, unreadable, others = scan(dicom_dir.resolve(), run)  # workers start elsewhere
     if not patients:
         raise DataError(
             f"No DICOM file under {dicom_dir}: {others} files of other kinds, and "

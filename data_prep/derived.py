@@ -82,8 +82,9 @@ def read_sources(series: CtSeries, sop_instance_uids: tuple[str, ...]) -> list[D
             if keyword not in source:
                 setattr(source, keyword, None)
         sources.append(source)
-    ends_mm = np.array([sources[k].ImagePositionPatient for k in (0, -1)], float)
-    step_mm = round(float(np.linalg.norm(ends_mm[1] - ends_mm[0])) / (len(sources) - 1), 6)
+    origins_mm = np.array([source.ImagePositionPatient for source in sources], float)
+    # the median: where slices are missing, the mean is the distance of no two slices
+    step_mm = round(float(np.median(np.linalg.norm(np.diff(origins_mm, axis=0), axis=1))), 6)
     for source in sources:
         source.SliceThickness = source.SpacingBetweenSlices = step_mm
     return sources

@@ -28,7 +28,8 @@ MAX_FILE_BYTES = 2**29
 MAX_INFLATED_BYTES = 2**28
 """Largest size to which a deflated file may grow; it is held twice while it is parsed."""
 
-_LARGE_READ = 2**16
+_SMALL_READ, _LARGE_READ = 2**10, 2**16
+_MAX_META_BYTES = 2**20  # some hundred, where nothing is amiss
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _BULK_GROUPS = (0x3006, 0x7FE0)  # ROIs and contours; pixels
 
@@ -118,10 +119,12 @@ def _cut_off(dataset: Dataset) -> bool:
 
 def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
     """Parse a stream of ``size`` bytes; see :func:`read_header`."""
-    start = stream.read(1024)
+    start = stream.read(_SMALL_READ)
     if not start:
         raise NotDicomError("empty file")
     preamble = start[128:132] == b"DICM"
+    if preamble:
+        start += stream.read(_meta_bytes(start))  # the transfer syntax may stand at its end
     if not preamble and start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         raise NotDicomError("not DICOM")
     if size > MAX_FILE_BYTES:
@@ -148,6 +151,19 @@ def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
         raise
     except Exception as error:  # a damaged file can raise anything
         raise UnreadableError(f"damaged DICOM ({type(error).__name__})") from error
+
+
+def _meta_bytes(start: bytes) -> int:
+    """Return how many bytes behind ``start`` may belong to the meta information (PS3.10 7.1).
+
+    :raises UnreadableError: it says that it is longer than any.
+    """
+    if start[132:136] != b"\x02\x00\x00\x00":  # its length is not told
+        return _MAX_META_BYTES
+    length = int.from_bytes(start[140:144], "little")
+    if length > _MAX_META_BYTES:
+        raise UnreadableError(f"damaged DICOM (meta information of {length} bytes)")
+    return max(0, 144 + length - len(start))
 
 
 def _beyond_header(tag: BaseTag, vr: str | None, length: int) -> bool:

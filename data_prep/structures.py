@@ -12,6 +12,9 @@ from data_prep.reading import damage_named, read_whole
 from data_prep.rois import Candidate, EmptyRoiError, listing
 from data_prep.scan import MAX_NUMBER
 
+MAX_CONTOUR_BYTES = 2**22
+"""Longest contour that is parsed: some 100,000 points."""
+
 
 @dataclass(frozen=True)
 class Contour:
@@ -140,6 +143,11 @@ def _points(contour: Dataset, where: str) -> np.ndarray:
     """Return a contour's points (points, 3) in LPS mm, parsed in one go rather than one by one."""
     element = contour.get_item("ContourData")
     value = element.value if element is not None else b""
+    if len(value or b"") > MAX_CONTOUR_BYTES:
+        raise DataError(
+            f"{where}: a contour of {len(value)} bytes, expected at most {MAX_CONTOUR_BYTES}. "
+            "Fetch the file again."
+        )
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace").strip(" \0").split("\\")
     try:

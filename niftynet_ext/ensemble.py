@@ -81,7 +81,7 @@ def ensemble(folders, out_dir, weights=None, method="mean"):
     _check_patients(folders, found)
     files.make_folder(out_dir)
     listing = out_dir / predictions.INFERRED_LIST
-    listing.unlink(missing_ok=True)  # an earlier one would vouch for maps that are being replaced
+    files.write_csv(listing, [])  # nothing here counts until all of it is written
     written = {}
     for one in sorted(found[0]):
         paths = [model[one] for model in found]

@@ -11,11 +11,12 @@ MAX_FACTOR = 16
 
 
 class Reference(NamedTuple):
-    """A patient's set (NiftyNet's phase), reference mask, and CT where it is known."""
+    """A patient's set (NiftyNet's phase), reference mask, and CT and coarse grid where known."""
 
     set: str
     path: Path
     image: Path = None
+    coarse: dict = None
 
 
 def find_references(folder, which=None):
@@ -24,13 +25,16 @@ def find_references(folder, which=None):
     :param which: of the latter, the name of the set that they are
     :return: dict of :class:`Reference` by patient id, of all sets; ids of patients known to have no
         reference
-    :raises DataError: no reference there
+    :raises DataError: no reference there, or a manifest of an earlier version
     """
     folder, unlabelled = Path(folder), []
     if (folder / files.MANIFEST).is_file():
         usable = [one for one in files.read_manifest(folder)["patients"] if one["status"] == "ok"]
+        if any("phase" not in one for one in usable):
+            raise DataError(f"{folder / files.MANIFEST} does not say who is in which set: an "
+                            f"earlier version wrote it. Run preprocess again.")
         found = {one["id"]: Reference(one["phase"], folder / one["files"]["native_label"],
-                                        folder / one["files"]["image"])
+                                        folder / one["files"]["image"], one.get("coarse"))
                  for one in usable if "native_label" in one["files"]}
         unlabelled = [one["id"] for one in usable if one["id"] not in found]
     else:
@@ -52,7 +56,7 @@ def match(references, folder, which=None, unlabelled=()):
     :param folder: the model's predictions
     :param which: the one set to score
     :param unlabelled: ids that may be predicted though they have no reference
-    :return: dict by id of (set, reference's path, prediction's path)
+    :return: dict by id of (:class:`Reference`, prediction's path)
     :raises DataError: patients are missing or extra: all are named; or nobody is in the set
     """
     found = predictions.find(Path(folder))
@@ -69,16 +73,17 @@ def match(references, folder, which=None, unlabelled=()):
         raise DataError(f"{folder}: {'; '.join(faults)}. Expected a prediction of every patient of "
                         f"the set and of nobody unknown: run inference on the whole set, or choose "
                         f"another with --set.")
-    return {one: (reference.set, reference.path, found[one]) for one, reference in wanted.items()}
+    return {one: (reference, found[one]) for one, reference in wanted.items()}
 
 
-def read_pair(prediction_path, reference_path):
+def read_pair(prediction_path, reference_path, coarse=None):
     """Read a prediction and its reference as masks on the reference's grid.
 
     A prediction on the grid that ``data_prep preprocess`` makes of the reference's (in-plane
-    smaller by a whole factor) is resized as ``data_prep restore`` does it. Fractions are
-    probabilities of the tumour, and cut at 0.5.
+    smaller by a whole factor, or ``coarse``) is resized as ``data_prep restore`` does it. Fractions
+    are probabilities of the tumour, and cut at 0.5.
 
+    :param coarse: ``shape`` and ``affine_ras`` of the grid that preprocess made, from its manifest
     :return: prediction and reference, boolean (x, y, z); their affine, RAS mm
     :raises DataError: unreadable, another grid, or values other than 0 and 1 (or 0 to 1)
     """
@@ -88,29 +93,33 @@ def read_pair(prediction_path, reference_path):
     if np.issubdtype(found.dtype, np.integer) or found.dtype == bool:
         _check_binary(found, prediction_path)
     try:
-        mask = to_grid(found, found_affine, reference.shape, affine)
+        mask = to_grid(found, found_affine, reference.shape, affine, coarse)
     except DataError as error:
         raise DataError(f"{prediction_path}: {error}") from error
     return mask, reference == 1, affine
 
 
-def to_grid(probability, probability_affine, shape, affine):
+def to_grid(probability, probability_affine, shape, affine, coarse=None):
     """
     :param probability: (x, y, z) mask or probability map, on the grid asked for or a coarser one
     :param probability_affine: 4x4, RAS mm
     :param shape: (x, y, z) of the grid asked for
     :param affine: 4x4 of the grid asked for, RAS mm
+    :param coarse: see :func:`read_pair`
     :return: boolean mask (x, y, z) on the grid asked for
     :raises DataError: neither this grid nor a coarse one of it, or values beyond 0 to 1
     """
     if probability.shape == shape and geometry.same_grid(probability_affine, affine, shape):
         resample.check_probability(probability)
         return resample.native_mask(probability)
-    for factor in range(2, MAX_FACTOR + 1):
-        coarse = resample.reduced_grid(shape, affine, factor)
-        if probability.shape == coarse.shape and geometry.same_grid(
-                probability_affine, coarse.affine, coarse.shape):
-            return resample.to_native_mask(probability, coarse.affine, shape, affine)
+    grids = [resample.reduced_grid(shape, affine, factor) for factor in range(2, MAX_FACTOR + 1)]
+    known = [(grid.shape, grid.affine) for grid in grids]
+    if coarse:
+        known.append((tuple(coarse["shape"]), np.array(coarse["affine_ras"])))
+    for coarse_shape, coarse_affine in known:
+        if probability.shape == coarse_shape and geometry.same_grid(
+                probability_affine, coarse_affine, coarse_shape):
+            return resample.to_native_mask(probability, coarse_affine, shape, affine)
     raise DataError(
         f"found shape {probability.shape}, affine {np.round(probability_affine, 3).tolist()}; "
         f"expected the reference's shape {shape}, affine {np.round(affine, 3).tolist()} (RAS mm, "

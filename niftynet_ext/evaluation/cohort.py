@@ -38,16 +38,19 @@ class Model(NamedTuple):
 
 def parse_model(text):
     """
-    :param text: ``FOLDER``, ``NAME=FOLDER`` or ``NAME@ITERATION=FOLDER``. The default iteration is
-        the number at the end of the folder's name, the default name the folder's without it, or
-        its parent's where that says only what the folder is (``inference_60000``)
+    :param text: ``FOLDER``, ``NAME=FOLDER`` or ``NAME@ITERATION=FOLDER``. The default name is the
+        folder's, or its parent's where the folder's says only what it is (``inference_60000``); the
+        number there is then the default iteration
     :return: :class:`Model`
     """
-    label, separator, folder = text.rpartition("=")
+    label, separator, folder = ("", "", text) if Path(text).is_dir() else text.rpartition("=")
     folder = Path(folder)
-    stem, _, number = re.fullmatch(r"(.*?)(_?(\d+))?", folder.absolute().name).groups()
+    name = folder.absolute().name
+    stem, number = re.fullmatch(r"(.*?)(?:_?(\d+))?", name).groups()
     if stem in ("inference", "validation", "training", "predictions", "masks", "all", ""):
         stem = folder.absolute().parent.name
+    else:  # v1, fold3, preds_2024: part of a name
+        stem, number = name, None
     if separator:
         stem, _, given = label.partition("@")
         number = given or number
@@ -72,16 +75,17 @@ def score_model(model, references, which=None, unlabelled=(), alter=None):
     pairs = cases.match(references, model.folder, which, unlabelled)
 
     def score(one):
-        group, reference_path, prediction_path = pairs[one]
+        case, prediction_path = pairs[one]
         try:
-            prediction, reference, affine = cases.read_pair(prediction_path, reference_path)
+            prediction, reference, affine = cases.read_pair(
+                prediction_path, case.path, case.coarse)
             if alter:
                 prediction = alter(prediction, affine, one)
         except DataError as error:
             return str(error)
         row, by_slice = patient.score_patient(prediction, reference,
                                                geometry.spacing_mm(affine))
-        keys = {"model": model.name, "iteration": model.iteration, "set": group, "id": one}
+        keys = {"model": model.name, "iteration": model.iteration, "set": case.set, "id": one}
         return {**keys, **row}, pd.DataFrame({**keys, **by_slice})
 
     with ThreadPoolExecutor(THREADS) as pool:  # NumPy, SciPy, ITK and zlib release the lock

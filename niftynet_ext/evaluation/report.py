@@ -147,9 +147,9 @@ def _read_case(one, references_dir, predictions_dir, dice):
     """:raises DataError: a file cannot be read, or there is no CT."""
     manifest = files.read_manifest(references_dir)
     records = {record["id"]: record for record in manifest["patients"]}
-    reference = cases.find_references(references_dir)[0][one].path
-    prediction, mask, _ = cases.read_pair(predictions.find(predictions_dir)[one], reference)
-    _, affine = predictions.read_grid(reference)
+    known = cases.find_references(references_dir)[0][one]
+    prediction, mask, affine = cases.read_pair(
+        predictions.find(predictions_dir)[one], known.path, known.coarse)
     image = nib.load(references_dir / records[one]["files"]["image"])
     return panels.Case(one, planes.Grid(np.asanyarray(image.dataobj), image.affine),
                        planes.Grid(prediction, affine), planes.Grid(mask, affine), dice)

@@ -17,8 +17,9 @@ from niftynet.io.misc_io import get_latest_subfolder
 
 from niftynet_ext.evaluation.overlap import dice
 from niftynet_ext.training import checkpoints
-from niftynet_ext.training.messages import say
+from niftynet_ext.training.messages import RefusedError, say
 from niftynet_ext.training.overlay import draw_overlay
+from niftynet_ext.training.saver import cause
 
 RECORD = "best.json"
 PICTURES = 4  # subjects whose middle slice is shown in TensorBoard
@@ -122,11 +123,16 @@ class BestCheckpoint:
     def keep(self, mean, scores, iteration):
         """The network first, then the record that names it, then the old network goes."""
         models = self.folder / "models"
-        models.mkdir(parents=True, exist_ok=True)
-        self.saver.save(tf.get_default_session(), str(models / NAME), global_step=iteration)
         self.best = {"iteration": iteration, "dice": mean, "subjects": scores,
                      "checkpoint": f"models/{NAME}-{iteration}"}
-        write_json(self.folder / RECORD, self.best)
+        try:
+            models.mkdir(parents=True, exist_ok=True)
+            self.saver.save(tf.get_default_session(), str(models / NAME), global_step=iteration)
+            write_json(self.folder / RECORD, self.best)
+        except (tf.errors.OpError, OSError) as error:
+            raise RefusedError(
+                f"{models / NAME}-{iteration} could not be written: {cause(error)}. Make room on "
+                f"that disk and run the same command again") from error
         for path in models.glob(f"{NAME}-*"):
             if not path.name.startswith(f"{NAME}-{iteration}."):
                 path.unlink()

@@ -1,4 +1,5 @@
 """``train_summary``: what a training did, in ``<model_dir>/train_summary.json`` at its end."""
+import math
 import platform
 import time
 from importlib import metadata
@@ -11,6 +12,7 @@ from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, ITER_STARTED
 import niftynet_ext
 from niftynet_ext.training import checkpoints
 from niftynet_ext.training.best import read_record, write_json
+from niftynet_ext.training.messages import say
 from niftynet_ext.training.meter import Meter
 from niftynet_ext.training.signals import RUN_ENDED
 
@@ -50,7 +52,7 @@ class TrainSummary:
         meter, reached = self.meter, self.first + self.meter.iterations
         best = read_record(self.model_dir / "best")
         share = meter.waiting_share
-        write_json(self.model_dir / NAME, {
+        content = {
             "network": sender.net_param.name,
             "loss_type": getattr(sender.action_param, "loss_type", None),
             "first_iteration": self.first + 1, "last_iteration": reached,
@@ -58,10 +60,16 @@ class TrainSummary:
             "seconds": round(time.time() - self.started, 1),
             "seconds_per_iteration": round(meter.seconds / max(meter.iterations, 1), 4),
             "data_wait_share": None if share is None else round(share, 3),
-            "loss": meter.loss, "loss_mean": meter.average, "loss_mean_lowest": meter.lowest,
+            **{name: value if value is not None and math.isfinite(value) else None
+               for name, value in (("loss", meter.loss), ("loss_mean", meter.average),
+                                   ("loss_mean_lowest", meter.lowest))},
             "checkpoint": checkpoints.latest(self.model_dir),
             "best_checkpoint": best and {key: best[key] for key in ("iteration", "dice")},
             "seed": self.seed if self.seed >= 0 else None,
             "versions": {"niftynet_ext": niftynet_ext.__version__,
                          "niftynet": metadata.version("niftynet"), "tensorflow": tf.__version__,
-                         "numpy": numpy.__version__, "python": platform.python_version()}})
+                         "numpy": numpy.__version__, "python": platform.python_version()}}
+        try:
+            write_json(self.model_dir / NAME, content)
+        except OSError as error:  # a full disk, which has ended the training with a line of its own
+            say(f"{self.model_dir / NAME} could not be written: {error.strerror}")

@@ -112,7 +112,7 @@ def test_a_wrong_folder_is_one_paragraph_without_traceback(root, tmp_path):
         cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True,
     )
     assert run.returncode == 2
-    assert run.stderr.startswith("data_prep preprocess: No folder absent.")
+    assert run.stderr.startswith(f"data_prep preprocess: No folder {tmp_path / 'absent'}.")
     assert run.stderr.count("\n") == 1
 
 

@@ -98,6 +98,22 @@ def test_a_deflated_bomb_is_not_inflated(path, patient, monkeypatch):
     assert len(read_whole(path)[0].PixelData) == 64 * MB
 
 
+def test_a_deflated_bomb_does_not_hide_behind_long_meta_information(path, patient, monkeypatch):
+    deflated(path, patient, 64 * MB)
+    content = path.read_bytes()
+    filler = b"\x02\x00\x02\x01OB\x00\x00" + (4096).to_bytes(4, "little") + b"\0" * 4096
+    length = int.from_bytes(content[140:144], "little") + len(filler)
+    # (0002,0102), put first: pydicom does not mind the order
+    path.write_bytes(content[:140] + length.to_bytes(4, "little") + filler + content[144:])
+    monkeypatch.setattr(reading, "MAX_INFLATED_BYTES", 32 * MB)
+    message, peak = peak_bytes(lambda: read_header(path))
+    assert message == f"deflated, and grows beyond {32 * MB} bytes: not read"
+    assert peak < 40 * MB
+    path.write_bytes(content[:140] + (2**24).to_bytes(4, "little") + content[144:])
+    with pytest.raises(DataError, match="meta information of 16777216 bytes"):
+        read_header(path)
+
+
 def test_a_damaged_deflated_file(path, patient):
     deflated(path, patient, 1000)
     content = path.read_bytes()

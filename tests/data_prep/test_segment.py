@@ -5,6 +5,7 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 
 from data_prep import DataError, segment
@@ -73,6 +74,9 @@ def test_where_slices_are_missing_the_mask_lies_on_the_real_ones(patient, tmp_pa
     assert summary["voxels"] == truth.sum()
     real = truth & volume.layout.real
     assert (mask_by_position(tmp_path / "out" / segment.SEG, volume) == real).all()
+    shared = pydicom.dcmread(tmp_path / "out" / segment.SEG).SharedFunctionalGroupsSequence[0]
+    measures = shared.PixelMeasuresSequence[0]
+    assert measures.SliceThickness == measures.SpacingBetweenSlices == 2.5
     # reading interpolates between the slices above and below, which are alike
     assert (fill(tmp_path / "out" / segment.RTSTRUCT, volume, "GTV-x") == truth).all()
 
