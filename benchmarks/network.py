@@ -1,0 +1,210 @@
+"""Train step and inference of the networks, beside a PyTorch twin and the physical floor.
+
+    python benchmarks/network.py [--window 192,192,48] [--rounds 3]
+
+Each network lives in a process of its own and works by turns with the others, one step at a time:
+what else the machine does hits them alike. A train step is the paper's: float32, batch 1, Dice
+loss of eq. 1, Adam, L2 decay as NiftyNet has it. The floor is the time that the convolutions'
+multiplications of a train step of v1 take at the matrix product's rate, measured in the same rounds
+(a lower bound of what is reached by these methods, not of what can be).
+"""
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+NETWORKS = ("densehighres3dnet_v1", "densehighres3dnet_v2", "highres3dnet_matched")
+TWIN, PRODUCT = "torch_twin", "matrix_product"
+GFLOP_PER_VOXEL = 443 / (192 * 192 * 48)  # convolutions of a train step of v1
+N = 2048  # side of the matrices of the product
+LR, DECAY = 3e-4, 2e-4
+
+
+def example(window):
+    """A window and its label, (1, X, Y, Z, 1), the same in every process."""
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((1, *window, 1), np.float32)
+    label = np.zeros_like(image)
+    label[(0, *(slice(n // 3, n // 2) for n in window))] = 1
+    return image, label
+
+
+def tensorflow_steps(name, window):
+    """
+    :param name: short name of a network
+    :param window: (X, Y, Z)
+    :return: dict of kind of step to a function that does one
+    """
+    start = time.perf_counter()
+    import niftynet  # noqa: F401
+    import tensorflow as tf
+    from niftynet.engine.application_factory import ApplicationNetFactory
+    from niftynet.layer.loss_segmentation import LossFunction
+    from tensorflow.contrib.layers.python.layers import regularizers
+    imported = time.perf_counter()
+    image, label = example(window)
+    images, labels = (tf.placeholder(tf.float32, one.shape) for one in (image, label))
+    network = ApplicationNetFactory.create(name)(
+        num_classes=2, w_regularizer=regularizers.l2_regularizer(DECAY), acti_func="prelu")
+    logits = network(images, is_training=True)
+    loss = LossFunction(2, "DiceForeground")(logits, labels)
+    loss += tf.reduce_mean([tf.reduce_mean(one) for one in network.regularizer_loss()])
+    step = tf.train.AdamOptimizer(LR).minimize(loss)
+    probability = tf.nn.softmax(network(images, is_training=False))
+    built = time.perf_counter()
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    feed = {images: image, labels: label}
+    return {"train": lambda: session.run(step, feed),
+            "infer": lambda: session.run(probability, {images: image}),
+            "import_s": imported - start, "build_s": built - imported}
+
+
+def torch_steps(window):
+    """The same two steps of the twin."""
+    import torch
+    from torch_twin import Twin
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    image, label = (torch.from_numpy(np.moveaxis(one, -1, 1).copy()) for one in example(window))
+    network = Twin()
+    optimiser = torch.optim.Adam(network.parameters(), lr=LR)
+
+    def train():
+        optimiser.zero_grad(set_to_none=True)
+        p = torch.softmax(network(image), 1)[:, 1:]
+        dice = 2 * (p * label).sum() / (p.square().sum() + label.sum())
+        decay = torch.stack([one.square().sum() / 2 for one in network.parameters()]).mean()
+        (1 - dice + DECAY * decay).backward()
+        optimiser.step()
+
+    def infer():
+        with torch.inference_mode():
+            torch.softmax(network(image), 1)
+
+    return {"train": train, "infer": infer}
+
+
+def product_steps():
+    """One product of two square matrices in TensorFlow."""
+    import tensorflow as tf
+    graph = tf.Graph()
+    with graph.as_default():
+        factor = tf.compat.v1.placeholder(tf.float32, (N, N))  # a constant would be folded
+        product = tf.reduce_sum(tf.matmul(factor, factor))
+    session = tf.compat.v1.Session(graph=graph)
+    values = np.random.default_rng(0).standard_normal((N, N), np.float32)
+    return {"train": lambda: session.run(product, {factor: values})}
+
+
+def work(name, window):
+    """A process's life: build, then one step for each line read, its seconds written."""
+    steps = {TWIN: lambda: torch_steps(window), PRODUCT: product_steps}.get(
+        name, lambda: tensorflow_steps(name, window))()
+    answer = {key: value for key, value in steps.items() if not callable(value)}
+    print(json.dumps(answer), flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        steps[line.strip()]()
+        seconds = time.perf_counter() - start
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"s": seconds, "peak_mb": peak_mb}), flush=True)
+
+
+class Worker:
+    """A network's process, seen from outside."""
+
+    def __init__(self, name, window, python):
+        self.process = subprocess.Popen(
+            [python, __file__, "--work", name, "--window", ",".join(map(str, window))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+        self.seconds = {"train": [], "infer": []}
+        self.peak_mb = {}
+        self.start = self._answer()
+
+    def _answer(self):
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        sys.exit(f"{self.process.args[3]} ended with exit code {self.process.wait()}")
+
+    def step(self, kind, counted):
+        """Do one step; the first of a kind is for warming up."""
+        print(kind, file=self.process.stdin, flush=True)
+        answer = self._answer()
+        if counted:
+            self.seconds[kind].append(answer["s"])
+            self.peak_mb[kind] = answer["peak_mb"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def median(self, kind):
+        return statistics.median(self.seconds[kind])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--window", default="192,192,48", help="X,Y,Z; default %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="default %(default)s")
+    parser.add_argument("--torch", default=sys.executable, metavar="PYTHON",
+                        help="of an environment with PyTorch, if it is not this one")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    window = tuple(int(one) for one in args.window.split(","))
+    if args.work:
+        return work(args.work, window)
+    names = [*NETWORKS, PRODUCT]
+    has_torch = [args.torch, "-c", "import torch"]
+    if subprocess.run(has_torch, stderr=subprocess.DEVNULL, check=False).returncode:
+        print("no PyTorch here: pip install torch, or --torch PYTHON; the twin is left out")
+    else:
+        names.append(TWIN)
+    # a process for each kind of step: the peak of a training would hide that of an inference
+    workers = {}
+    for kind in ("infer", "train"):
+        for name in names:
+            python = args.torch if name == TWIN else sys.executable
+            workers[kind, name] = Worker(name, window, python)
+    for kind in ("infer", "train"):
+        for round_ in range(args.rounds + 1):
+            for name in names:
+                if kind == "train" or name != PRODUCT:
+                    workers[kind, name].step(kind, counted=round_ > 0)
+        for name in names:
+            workers[kind, name].close()
+    report(workers, names, window)
+    return 0
+
+
+def report(workers, names, window):
+    """Print the table: medians, peaks, and ratios to v1."""
+    rate = 2 * N ** 3 / workers["train", PRODUCT].median("train") / 1e9
+    floor = GFLOP_PER_VOXEL * np.prod(window) / rate
+    ours = {kind: workers[kind, NETWORKS[0]].median(kind) for kind in ("train", "infer")}
+    print(f"window {window}, {os.cpu_count()} cores, matrix product {rate:.0f} GFLOP/s")
+    print(f"{'':24}{'train s':>9}{'v1 / it':>9}{'infer s':>9}{'v1 / it':>9}{'peak GB':>9}"
+          f"{'infer GB':>9}{'build s':>9}")
+    for name in names:
+        if name == PRODUCT:
+            continue
+        train, infer = workers["train", name], workers["infer", name]
+        values = [train.median("train"), ours["train"] / train.median("train"),
+                  infer.median("infer"), ours["infer"] / infer.median("infer"),
+                  train.peak_mb["train"] / 1024, infer.peak_mb["infer"] / 1024,
+                  train.start.get("build_s", float("nan"))]
+        print(f"{name:24}" + "".join(f"{value:9.2f}" for value in values))
+    print(f"{'floor of a train step':24}{floor:9.2f}{ours['train'] / floor:9.2f}")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    sys.exit(main())
