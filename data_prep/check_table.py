@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_prep.check import VERDICTS
-from data_prep.cohort import PLAIN
+from data_prep.console import PLAIN
 
 
 def report(result: dict, console: Console) -> None:

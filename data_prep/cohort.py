@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep import DataError, files, job
+from data_prep.console import PLAIN
 from data_prep.engine import Engine, Failure, Run
 from data_prep.job import Job, Parameters
 from data_prep.layout import earlier_manifest, remove_gone, safe_ids
@@ -18,9 +19,6 @@ from data_prep.split import PHASES, dealt_before, empty_phase_warnings, split_ph
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
-"""How to print text that is not ours: as it is, in one line."""
 
 ONE_PROCESS = Engine(workers=1)
 

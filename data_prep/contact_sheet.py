@@ -9,13 +9,11 @@ import numpy as np
 
 from data_prep import files
 from data_prep.lungs import Lungs
+from data_prep.planes import WINDOW_HU
 
 TILE_PX = 200
 LINE_PX = 22
 """Height of the line of text below a tile."""
-
-WINDOW_HU = (-400, 1500)
-"""Level and width of the lung window."""
 
 MARGIN_MM = 15.0
 """Around lungs and label, where both are shown closer than the whole slice."""

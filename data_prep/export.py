@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data_prep import DataError, files, geometry, predictions, resample
-from data_prep.cohort import PLAIN
+from data_prep.console import PLAIN
 from data_prep.split import PHASES
 from niftynet_ext.evaluation.overlap import dice
 

@@ -15,9 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from data_prep import DataError, planes
+from data_prep.planes import WINDOW_HU
 
-WINDOW_HU = (-400, 1500)
-"""Level and width of the lung window."""
 REFERENCE_COLOUR, PREDICTION_COLOUR = "#00b4ff", "#ffb000"  # told apart by colour-blind readers too
 _CELL_IN = (3.3, 2.4)  # width and height of a panel
 _HEAD_IN, _TITLE_IN, _GAP_IN = 0.55, 0.34, 0.05

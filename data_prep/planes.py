@@ -11,6 +11,9 @@ import numpy as np
 from data_prep import DataError, geometry
 from niftynet_ext.evaluation import overlap
 
+WINDOW_HU = (-400, 1500)
+"""Level and width of the lung window."""
+
 _BODY_HU = -300  # denser than this is body or table
 
 

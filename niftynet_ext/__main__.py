@@ -8,12 +8,12 @@ import pandas as pd
 from rich.console import Console
 
 from data_prep import DataError, files, predictions
+from data_prep.console import PLAIN
 from niftynet_ext import ensemble, postprocess, selection
 from niftynet_ext.evaluation import cases, cohort, tables
 from niftynet_ext.rounds import PAPER_PLAN, RoundsError
 
 WIDTH = 132  # of the tables, where the terminal is narrower or none
-PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 def main(argv=None):

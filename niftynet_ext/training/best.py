@@ -15,6 +15,7 @@ from niftynet.engine.sampler_grid_v2 import grid_spatial_coordinates
 from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, SESS_STARTED, VALID
 from niftynet.io.misc_io import get_latest_subfolder
 
+from data_prep import files
 from niftynet_ext.evaluation.overlap import dice
 from niftynet_ext.training import checkpoints
 from niftynet_ext.training.messages import RefusedError, say
@@ -128,7 +129,7 @@ class BestCheckpoint:
         try:
             models.mkdir(parents=True, exist_ok=True)
             self.saver.save(tf.get_default_session(), str(models / NAME), global_step=iteration)
-            write_json(self.folder / RECORD, self.best)
+            files.write_json(self.folder / RECORD, self.best)
         except (tf.errors.OpError, OSError) as error:
             raise RefusedError(
                 f"{models / NAME}-{iteration} could not be written: {cause(error)}. Make room on "
@@ -180,13 +181,3 @@ def read_record(folder):
         return record if record["iteration"] in checkpoints.whole(folder) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def write_json(path, content):
-    """
-    :param path: file to write, whole or not at all
-    :param content: what JSON can hold
-    """
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)

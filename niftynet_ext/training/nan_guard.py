@@ -21,7 +21,7 @@ class StopOnNan:
 
     def __init__(self, model_dir=None, is_training_action=True, **_unused):
         self.model_dir = model_dir
-        self.gradients_finite = None
+        self.gradients_finite = self.location = None
         if is_training_action:
             GRAPH_CREATED.connect(self.on_graph)
             ITER_STARTED.connect(self.on_iteration_start)
@@ -33,6 +33,7 @@ class StopOnNan:
         values = gradients.values() if isinstance(gradients, dict) else gradients
         self.gradients_finite = finite_op([
             value for value in traverse_nested(list(values)) if isinstance(value, tf.Tensor)])
+        self.location = window_location(tf.get_default_graph())
 
     def on_iteration_start(self, sender, **msg):
         """Ask the session for the loss, and for where the windows of the batch come from."""
@@ -41,9 +42,8 @@ class StopOnNan:
             fetches["loss"] = sender.total_loss
         if msg["iter_msg"].is_training:
             fetches["finite"] = self.gradients_finite
-        location = window_location(self.gradients_finite.graph)
-        if location is not None:
-            fetches["location"] = location
+        if self.location is not None:
+            fetches["location"] = self.location
         msg["iter_msg"].ops_to_run[FETCH] = fetches
 
     def on_iteration(self, sender, **msg):

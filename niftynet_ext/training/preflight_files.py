@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 from niftynet.io.image_loader import load_image_obj
 
+from data_prep.files import write_json
 from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
 
 CACHE = "label_values.json"
@@ -257,9 +258,7 @@ def read_label_values(files, cache):
     with ThreadPoolExecutor(THREADS) as pool:
         found = dict(zip(files, pool.map(values, files.values()), strict=True))
     if (len(known), str(known)) != before:
-        part = cache.with_name(f"{cache.name}.part")
-        part.write_text(json.dumps(known), encoding="utf-8")
-        part.replace(cache)
+        write_json(cache, known)
     return found
 
 

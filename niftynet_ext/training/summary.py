@@ -10,8 +10,9 @@ import tensorflow as tf
 from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, ITER_STARTED
 
 import niftynet_ext
+from data_prep import files
 from niftynet_ext.training import checkpoints
-from niftynet_ext.training.best import read_record, write_json
+from niftynet_ext.training.best import read_record
 from niftynet_ext.training.messages import say
 from niftynet_ext.training.meter import Meter
 from niftynet_ext.training.signals import RUN_ENDED
@@ -70,6 +71,6 @@ class TrainSummary:
                          "niftynet": metadata.version("niftynet"), "tensorflow": tf.__version__,
                          "numpy": numpy.__version__, "python": platform.python_version()}}
         try:
-            write_json(self.model_dir / NAME, content)
+            files.write_json(self.model_dir / NAME, content)
         except OSError as error:  # a full disk, which has ended the training with a line of its own
             say(f"{self.model_dir / NAME} could not be written: {error.strerror}")

@@ -5,6 +5,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from data_prep import files
 from niftynet_ext.evaluation.overlap import dice
 from niftynet_ext.training import checkpoints
 
@@ -42,7 +43,7 @@ def test_borders_are_cut_off_and_the_last_window_wins(best):
 def test_a_record_counts_while_its_checkpoint_is_whole(best, tmp_path):
     from tests.niftynet_ext.toy import write_checkpoint
     assert best.read_record(tmp_path) is None
-    best.write_json(tmp_path / best.RECORD, {"iteration": 5, "dice": 0.5})
+    files.write_json(tmp_path / best.RECORD, {"iteration": 5, "dice": 0.5})
     assert best.read_record(tmp_path) is None
     write_checkpoint(tmp_path, 5)
     assert best.read_record(tmp_path)["dice"] == 0.5
