@@ -1,5 +1,7 @@
 """Small DICOM series and structure sets, written by pydicom from numbers that the tests choose."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -27,6 +29,20 @@ def real_data(shared):
 def patient(tmp_path):
     """Return a maker of one patient's files in a folder of its own."""
     return lambda name="P1", **changes: Patient(tmp_path / "dicom" / name, name, **changes)
+
+
+@pytest.fixture
+def dicom(patient):
+    """Return a folder of three good patients, one without a match and one without a CT."""
+    for name in ("P1", "P2", "../../x"):
+        made = patient(name.strip("./"))
+        made.patient_id = name
+        for one in made.slices:
+            one.PatientID = name
+        made.write().structures({"GTV-1": [(2, square(3.5, 12.5))], "Heart": None})
+    patient("other").write().structures({"GTV-2": [(2, square(3.5, 12.5))]})
+    patient("no_ct").structures({"GTV-1": [(2, square(3.5, 12.5))]})
+    return made.folder.parent
 
 
 class Patient:
@@ -253,3 +269,15 @@ def _image(dataset):
 def square(low, high):
     """Return a square's corners (4, 2); sides between pixel centres where low and high are x.5."""
     return [(low, low), (high, low), (high, high), (low, high)]
+
+
+def tree(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def rows(path):
+    return [line.split(",") for line in path.read_text().splitlines()]
