@@ -10,7 +10,7 @@ import importlib
 import sys
 import types
 
-from niftynet_ext.compat import contrib, semantics
+from niftynet_ext.compat import contrib, onednn, semantics
 from niftynet_ext.compat.quiet import quiet_start
 
 NO_TENSORFLOW = (
@@ -72,6 +72,7 @@ def install():
     facade = TensorFlowV1(real, v1)
     semantics.install(facade, tuple(int(part) for part in real.__version__.split(".")[:2]))
     contrib.install(facade)
+    onednn.install()
     # NiftyNet takes the class from the package; TensorFlow 2 has it one module further down
     utils = importlib.import_module("tensorflow.python.keras.utils")
     data_utils = importlib.import_module("tensorflow.python.keras.utils.data_utils")

@@ -1,0 +1,46 @@
+"""A fault of TensorFlow's CPU kernels that NiftyNet's networks meet."""
+import functools
+import importlib
+
+
+def thin_out_before_pointwise(conv2d_backprop_filter, constant_value):
+    """Gradient by the kernel of a strided 1 x 1 convolution: drop the unused pixels first.
+
+    oneDNN (in TensorFlow 2.21; AVX-512, two threads or more) writes beyond its buffers there if
+    there are less than 16 channels: the heap is corrupt, and the process dies some steps later.
+    ``HolisticNet`` takes such steps (``UpSampleLayer('CHANNELWISE_DECONV')`` with kernels of 1).
+    A 1 x 1 kernel sees every ``stride``-th pixel alone, so the result is the same.
+
+    :param conv2d_backprop_filter: of ``tensorflow.python.ops.gen_nn_ops``
+    :param constant_value: of ``tensorflow.python.framework.tensor_util``
+    :return: a function with the same parameters
+    """
+    def kernel_size(filter_sizes):
+        """:return: (height, width), None where the graph does not know them yet"""
+        operation = getattr(filter_sizes, "op", None)
+        if operation is None:  # numbers
+            return list(filter_sizes[:2])
+        if operation.type == "ShapeN":  # as the gradient of a convolution asks for it
+            return operation.inputs[filter_sizes.value_index].shape[:2].as_list()
+        sizes = constant_value(filter_sizes)
+        return None if sizes is None else list(sizes[:2])
+
+    @functools.wraps(conv2d_backprop_filter)
+    def wrapper(input, filter_sizes, out_backprop, strides, padding, *args, **attributes):
+        if (not args and max(strides) > 1 and kernel_size(filter_sizes) == [1, 1]
+                # gradients hand attributes on as text or as bytes
+                and padding in ("SAME", b"SAME", "VALID", b"VALID")
+                and attributes.get("data_format", "NHWC") in ("NHWC", b"NHWC")):
+            _, down, across, _ = strides
+            input, strides = input[:, ::down, ::across, :], [1, 1, 1, 1]
+        return conv2d_backprop_filter(input, filter_sizes, out_backprop, strides, padding,
+                                      *args, **attributes)
+    return wrapper
+
+
+def install():
+    """Act where the gradients of ``tf.nn.conv2d`` and ``conv2d_transpose`` look it up."""
+    gen_nn_ops = importlib.import_module("tensorflow.python.ops.gen_nn_ops")
+    tensor_util = importlib.import_module("tensorflow.python.framework.tensor_util")
+    gen_nn_ops.conv2d_backprop_filter = thin_out_before_pointwise(
+        gen_nn_ops.conv2d_backprop_filter, tensor_util.constant_value)

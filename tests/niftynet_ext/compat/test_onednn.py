@@ -1,0 +1,59 @@
+"""The gradient of strided 1 x 1 convolutions, which oneDNN computes beyond its buffers."""
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(2, 7, 8, 3)), rng.normal(size=(1, 1, 3, 5))
+
+
+def strides_of_filter_gradients(graph):
+    return [list(op.get_attr("strides")) for op in graph.get_operations()
+            if op.type == "Conv2DBackpropFilter"]
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_convolution(tf, evaluate, arrays, padding):
+    image, kernel = arrays
+    tensors = [tf.constant(array, tf.float32) for array in arrays]
+    output = tf.nn.conv2d(tensors[0], tensors[1], strides=[1, 2, 3, 1], padding=padding)
+    found = evaluate(tf.gradients(tf.square(output), tensors[1])[0])
+    seen = image[:, ::2, ::3]
+    expected = 2 * np.einsum("bhwi,bhwo->io", seen, seen @ kernel[0, 0])
+    assert found[0, 0] == pytest.approx(expected, rel=1e-5)
+    assert strides_of_filter_gradients(tf.get_default_graph()) == [[1, 1, 1, 1]]
+
+
+def test_transposed_convolution(tf, evaluate, arrays):
+    image, kernel = arrays
+    kernel = kernel.transpose(0, 1, 3, 2)  # (1, 1, channels out, channels in)
+    tensors = [tf.constant(array, tf.float32) for array in (image, kernel)]
+    output = tf.nn.conv2d_transpose(tensors[0], tensors[1], (2, 14, 16, 5), strides=2)
+    found = evaluate(tf.gradients(tf.square(output), tensors[1])[0])
+    expected = 2 * np.einsum("bhwi,bhwo->oi", image, image @ kernel[0, 0].T)
+    assert found[0, 0] == pytest.approx(expected, rel=1e-5)
+    assert strides_of_filter_gradients(tf.get_default_graph()) == [[1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("side", [2, 3])
+def test_wider_kernels_are_left_alone(tf, evaluate, arrays, side):
+    image, _ = arrays
+    kernel = tf.ones((side, side, 3, 5))
+    output = tf.nn.conv2d(tf.constant(image, tf.float32), kernel, strides=2, padding="SAME")
+    found = evaluate(tf.gradients(output, kernel)[0])
+    assert strides_of_filter_gradients(tf.get_default_graph()) == [[1, 2, 2, 1]]
+    # the first column and row of pixels that any kernel position sees, 7 x 8 pixels padded
+    pad = {2: ((0, 1), (0, 0)), 3: ((1, 1), (0, 1))}[side]
+    padded = np.pad(image, ((0, 0), *pad, (0, 0)))
+    expected = padded[:, 0:0 + 7:2, 0:0 + 7:2].sum((0, 1, 2))
+    assert found[0, 0, :, 0] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_direct_call(tf, evaluate, arrays):
+    image, _ = arrays
+    gradient = tf.nn.conv2d_backprop_filter(
+        tf.constant(image, tf.float32), [1, 1, 3, 5], tf.ones((2, 4, 4, 5)), [1, 2, 2, 1], "SAME")
+    assert evaluate(gradient)[0, 0, :, 4] == pytest.approx(
+        image[:, ::2, ::2].sum((0, 1, 2)), rel=1e-4)
