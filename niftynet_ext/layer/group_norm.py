@@ -1,63 +1,18 @@
-"""Group normalisation, and the convolution that goes with it."""
+"""Group normalisation with the activation behind it, and the convolution before both."""
 import tensorflow as tf
 from niftynet.layer.activation import ActiLayer
 from niftynet.layer.base_layer import TrainableLayer
-from niftynet.layer.convolution import ConvLayer
+
+from niftynet_ext.layer.convolution import ConvLayer
+from niftynet_ext.layer.group_norm_kernels import group_norm
 
 N_GROUPS = 4  # the release's `group_size = 4`, which NiftyNet's GNLayer reads as 4 groups
-EPSILON = 1e-5
-
-
-def group_norm(inputs, gamma, beta, n_groups):
-    """``gamma * (x - mean) / sqrt(variance + eps) + beta``, per image and group of channels.
-
-    Forward: two reductions and a multiply-add. Backward, by its own gradient: two reductions and
-    two multiply-adds, where TensorFlow's would write some ten more arrays of the window's size.
-
-    :param inputs: (batch, X, Y, Z, C)
-    :param gamma: (1, 1, 1, 1, C)
-    :param beta: (1, 1, 1, 1, C)
-    :param n_groups: groups of consecutive channels; C is a multiple of it
-    :return: (batch, X, Y, Z, C)
-    """
-    channels = inputs.shape.as_list()[-1]
-    size = channels // n_groups
-
-    def per_channel(values):
-        """Sum over space: (batch, X, Y, Z, C) to (batch, 1, 1, 1, C)."""
-        return tf.reduce_sum(values, axis=[1, 2, 3], keepdims=True)
-
-    def over_group(values):
-        """Sum over the channels of a group, back at each of them: (batch, 1, 1, 1, C)."""
-        groups = tf.reduce_sum(tf.reshape(values, [-1, n_groups, size]), axis=2, keepdims=True)
-        return tf.reshape(tf.tile(groups, [1, 1, size]), [-1, 1, 1, 1, channels])
-
-    @tf.custom_gradient
-    def normalise(x, gamma, beta):
-        count = tf.cast(tf.reduce_prod(tf.shape(x)[1:4]) * size, x.dtype)
-        mean = over_group(per_channel(x)) / count
-        variance = over_group(per_channel(tf.squared_difference(x, mean))) / count
-        inverse = tf.rsqrt(variance + EPSILON)
-        scale = gamma * inverse
-
-        def gradient(dy):
-            dy_sum = per_channel(dy)
-            dy_x = (per_channel(dy * x) - mean * dy_sum) * inverse  # sum of dy * normalised x
-            slope = -over_group(gamma * dy_x) * tf.square(inverse) / count
-            offset = -over_group(gamma * dy_sum) * inverse / count - slope * mean
-            return (dy * scale + (x * slope + offset),
-                    tf.reduce_sum(dy_x, axis=0, keepdims=True),
-                    tf.reduce_sum(dy_sum, axis=0, keepdims=True))
-
-        return x * scale + (beta - mean * scale), gradient
-
-    return normalise(inputs, gamma, beta)
 
 
 class GroupNormLayer(TrainableLayer):
     """Group normalisation (Wu and He, 2018; paper 3.2): NiftyNet's GNLayer, computed leaner.
 
-    Same variables, same numbers; see :func:`group_norm`.
+    Same variables, same numbers; see :mod:`niftynet_ext.layer.group_norm_kernels`.
 
     :param regularizer: regulariser of gamma and beta
     :param n_groups: number of groups of consecutive channels
@@ -71,10 +26,12 @@ class GroupNormLayer(TrainableLayer):
                              "gamma": tf.constant_initializer(1.0)}
         self.regularizers = {"beta": regularizer, "gamma": regularizer}
 
-    def layer_op(self, inputs):
+    def layer_op(self, inputs, alpha=None):
         """
-        :param inputs: (batch, X, Y, Z, C) float32
-        :return: same shape; mean 0 and variance 1 per image and group, then gamma and beta
+        :param inputs: (batch, X, Y, Z, C)
+        :param alpha: (C,) slopes of a PReLU behind the norm, None for none
+        :return: same shape; mean 0 and variance 1 per image and group, then gamma and beta, then
+            the PReLU
         :raises ValueError: C is not a multiple of the number of groups
         """
         channels = inputs.shape.as_list()[-1]
@@ -86,7 +43,42 @@ class GroupNormLayer(TrainableLayer):
                             initializer=self.initializers[name],
                             regularizer=self.regularizers[name])
             for name in ("beta", "gamma"))
-        return group_norm(inputs, gamma, beta, self.n_groups)
+        return group_norm(inputs, gamma, beta, alpha, self.n_groups)
+
+
+class PReLUSlopeLayer(TrainableLayer):
+    """The variable of NiftyNet's ``ActiLayer('prelu')``, for a layer that applies it itself.
+
+    :param regularizer: regulariser of alpha
+    :param name: scope name; ``prelu_`` is put before it as NiftyNet does
+    """
+
+    def __init__(self, regularizer=None, name="activation"):
+        super().__init__(name="prelu_" + name)
+        self.initializers = {"alpha": tf.constant_initializer(0.0)}
+        self.regularizers = {"alpha": regularizer}
+
+    def layer_op(self, channels):
+        """:return: (channels,) one slope for each channel"""
+        return tf.get_variable("alpha", channels, initializer=self.initializers["alpha"],
+                               regularizer=self.regularizers["alpha"])
+
+
+def norm_and_activate(inputs, acti_func, regularizer, suffix):
+    """Group norm ``gn_<suffix>``, then the activation ``acti_<suffix>``.
+
+    :param inputs: (batch, X, Y, Z, C)
+    :param acti_func: NiftyNet's name of the activation, or None for none
+    :param regularizer: regulariser of all variables
+    :param suffix: end of the scope names
+    :return: (batch, X, Y, Z, C)
+    """
+    norm = GroupNormLayer(regularizer, name=f"gn_{suffix}")
+    if acti_func and acti_func.lower() == "prelu":
+        slope = PReLUSlopeLayer(regularizer, name=f"acti_{suffix}")
+        return norm(inputs, slope(inputs.shape.as_list()[-1]))
+    flow = norm(inputs)
+    return ActiLayer(acti_func, regularizer, name=f"acti_{suffix}")(flow) if acti_func else flow
 
 
 class ConvGNLayer(TrainableLayer):
@@ -116,7 +108,4 @@ class ConvGNLayer(TrainableLayer):
         flow = ConvLayer(self.n_output_chns, self.kernel_size,
                          w_initializer=self.initializers["w"], w_regularizer=regularizer,
                          name="conv_")(inputs)
-        flow = GroupNormLayer(regularizer, name="gn_")(flow)
-        if self.acti_func:
-            flow = ActiLayer(self.acti_func, regularizer, name="acti_")(flow)
-        return flow
+        return norm_and_activate(flow, self.acti_func, regularizer, suffix="")

@@ -1,10 +1,9 @@
 """Residual block with hybrid dilated convolution."""
-from niftynet.layer.activation import ActiLayer
 from niftynet.layer.base_layer import TrainableLayer
-from niftynet.layer.convolution import ConvLayer
 from niftynet.layer.elementwise import ElementwiseLayer
 
-from niftynet_ext.layer.group_norm import GroupNormLayer
+from niftynet_ext.layer.convolution import ConvLayer
+from niftynet_ext.layer.group_norm import norm_and_activate
 
 
 class HighResBlock(TrainableLayer):
@@ -37,8 +36,7 @@ class HighResBlock(TrainableLayer):
         regularizer = self.regularizers["w"]
         flow = inputs
         for i, dilation in enumerate(self.dilations):
-            flow = GroupNormLayer(regularizer, name=f"gn_{i}")(flow)
-            flow = ActiLayer(self.acti_func, regularizer, name=f"acti_{i}")(flow)
+            flow = norm_and_activate(flow, self.acti_func, regularizer, suffix=i)
             flow = ConvLayer(self.n_output_chns, kernel_size=3, dilation=dilation,
                              w_initializer=self.initializers["w"], w_regularizer=regularizer,
                              name=f"conv_{i}")(flow)

@@ -6,9 +6,9 @@ checkpoints trained with that code load. Version 2 is a **reconstruction**: the 
 a figure only, and the table below follows a second public network of the same name.
 """
 import tensorflow as tf
-from niftynet.layer.convolution import ConvLayer
 from niftynet.network.base_net import BaseNet
 
+from niftynet_ext.layer.convolution import ConvLayer
 from niftynet_ext.layer.ddc import DDCLayer
 from niftynet_ext.layer.duc import DUCLayer
 from niftynet_ext.layer.group_norm import ConvGNLayer

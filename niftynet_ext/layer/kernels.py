@@ -1,0 +1,50 @@
+"""Which kernels this machine has, and so which form of a layer is the fast one here.
+
+On a CPU with oneDNN (TensorFlow 2 on x86), element-wise work and reductions are compiled by XLA
+and dilated convolutions are native. With a graphics card, and on TensorFlow 1, layers are plain
+TensorFlow operations: cuDNN wants plain ``conv3d``. The numbers are the same.
+"""
+import functools
+import os
+
+import tensorflow as tf
+
+
+@functools.lru_cache(None)
+def has_gpu():
+    """:return: whether TensorFlow sees a graphics card"""
+    return tf.test.is_built_with_cuda() and bool(tf.config.list_physical_devices("GPU"))
+
+
+@functools.lru_cache(None)
+def has_onednn():
+    """:return: whether convolutions run on oneDNN, whose kernels know dilation in both passes"""
+    if tf.__version__.startswith("1.") or has_gpu():
+        return False
+    from tensorflow.python.util import _pywrap_util_port
+    return bool(_pywrap_util_port.IsMklEnabled())
+
+
+@functools.lru_cache(None)
+def compiles():
+    """:return: whether XLA compiles functions for the processor"""
+    return not (tf.__version__.startswith("1.") or has_gpu()
+                or os.environ.get("NIFTYNET_EXT_XLA") == "0")
+
+
+def compiled(function):
+    """Decorator: one loop over the arrays in the place of an operation for each sign.
+
+    :param function: of tensors (or None), without variables, to tensors
+    :return: the same function, compiled at its first run for each set of shapes where that helps
+    """
+    state = {}
+
+    @functools.wraps(function)
+    def call(*tensors):
+        if not compiles():
+            return function(*tensors)
+        if not state:
+            state["function"] = tf.function(function, jit_compile=True, autograph=False)
+        return state["function"](*tensors)
+    return call
