@@ -43,7 +43,8 @@ class GroupNormLayer(TrainableLayer):
                             initializer=self.initializers[name],
                             regularizer=self.regularizers[name])
             for name in ("beta", "gamma"))
-        return group_norm(inputs, gamma, beta, alpha, self.n_groups)
+        return group_norm(inputs, tf.reshape(gamma, [channels]), tf.reshape(beta, [channels]),
+                          alpha, self.n_groups)
 
 
 class PReLUSlopeLayer(TrainableLayer):

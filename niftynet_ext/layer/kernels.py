@@ -35,16 +35,16 @@ def compiles():
 def compiled(function):
     """Decorator: one loop over the arrays in the place of an operation for each sign.
 
-    :param function: of tensors (or None), without variables, to tensors
+    :param function: of tensors (or plain Python values), without variables, to tensors
     :return: the same function, compiled at its first run for each set of shapes where that helps
     """
     state = {}
 
     @functools.wraps(function)
-    def call(*tensors):
+    def call(*values):
         if not compiles():
-            return function(*tensors)
+            return function(*values)
         if not state:
             state["function"] = tf.function(function, jit_compile=True, autograph=False)
-        return state["function"](*tensors)
+        return state["function"](*values)
     return call

@@ -1,4 +1,6 @@
 """``tf.contrib.layers.python.layers.regularizers``: every application's ``reg_type``."""
+import weakref
+
 import tensorflow as tf
 
 
@@ -16,9 +18,16 @@ def _regularizer(name, scale, scope, penalty):
     if scale == 0:
         return lambda _: None
 
+    computed = weakref.WeakKeyDictionary()  # graph: {name of the weights: their penalty}
+
     def apply(weights):
-        with tf.name_scope(scope or name):
-            return tf.multiply(tf.constant(scale, weights.dtype.base_dtype), penalty(weights))
+        # TensorFlow 2 asks again at every use of the loss, TensorFlow 1 asked once
+        losses = computed.setdefault(weights.graph, {})
+        if weights.name not in losses:
+            with tf.name_scope(scope or name):
+                losses[weights.name] = tf.multiply(
+                    tf.constant(scale, weights.dtype.base_dtype), penalty(weights))
+        return losses[weights.name]
     return apply
 
 
