@@ -85,7 +85,16 @@ def take_version_of_package(module):
     module.get_niftynet_version = lambda: version
 
 
+def choose_inference_windows(module):
+    """
+    :param module: the module ``niftynet.application.segmentation_application``
+    """
+    from niftynet_ext.inference import windows
+    windows.choose(module)
+
+
 ACTIONS = {
+    "niftynet.application.segmentation_application": choose_inference_windows,
     "niftynet.engine.application_factory": prepare_factory,
     "niftynet.engine.application_driver": driver.wrap_driver,
     "niftynet.layer.loss_classification_multi": take_absolute_value_of_tensors,

@@ -1,9 +1,9 @@
 """The arithmetic of group normalisation and PReLU, forwards and backwards.
 
 ``y = gamma * (x - mean) / sqrt(variance + eps) + beta`` per image and group of channels, then
-``max(y, 0) + alpha * min(y, 0)``. Forwards: two sums over space and one pass that writes. Backwards,
-by a gradient of its own: three sums in one go and one pass; ``y`` is computed again, not kept, so a
-layer keeps its input alone. On a processor each direction is compiled
+``max(y, 0) + alpha * min(y, 0)``. Forwards: two sums over space and one pass that writes.
+Backwards, by a gradient of its own: three sums in one go and one pass; ``y`` is computed again, not
+kept, so a layer keeps its input alone. On a processor each direction is compiled
 (:mod:`niftynet_ext.layer.kernels`). Sums and coefficients are float32 whatever the input is.
 """
 import tensorflow as tf

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from niftynet.engine.sampler_grid_v2 import grid_spatial_coordinates
 from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, SESS_STARTED, VALID
 from niftynet.io.misc_io import get_latest_subfolder
 
 from data_prep import files
 from niftynet_ext.evaluation.overlap import dice
+from niftynet_ext.inference.windows import GRID, WHOLE, infer_volume
 from niftynet_ext.training import checkpoints
 from niftynet_ext.training.messages import RefusedError, say
 from niftynet_ext.training.overlay import draw_overlay
@@ -42,6 +42,7 @@ class BestCheckpoint:
         self.logs = os.path.join(model_dir, "logs")
         self.every_n = whole_volume_validation_every_n
         self.inference = inference_param
+        self.kind = getattr(inference_param, "inference_windows", GRID)
         self.best = read_record(self.folder) if initial_iter else None
         self.saver = self.images = self.probability = self.writer = None
         if is_training_action and self.every_n > 0:
@@ -59,6 +60,7 @@ class BestCheckpoint:
             self.images = tf.placeholder(tf.float32, [1, None, None, None, channels(reader)])
             window = tuple(self.inference.spatial_window_size) if self.inference else ()
             window = window or tuple(sender.sampler[0][0].window.shapes["image"][1:4])
+            window = (0, 0, 0) if self.kind == WHOLE else window
             self.images.set_shape([1, *(side if side > 0 else None for side in window), None])
             logits = sender.net(self.images, is_training=False, keep_prob=1.0)
             self.probability = tf.nn.softmax(logits)
@@ -103,7 +105,7 @@ class BestCheckpoint:
             def infer(window):
                 return session.run(self.probability, {self.images: window[np.newaxis]})[0]
 
-            found = infer_volume(image, self.window, border, infer).argmax(-1) > 0
+            found = infer_volume(self.kind, image, self.window, border, infer).argmax(-1) > 0
             scores[str(reader.get_subject_id(index))] = dice(found, label > 0)
             if len(pictures) < PICTURES:
                 pictures.append(draw_overlay(image[..., 0], label > 0, found))
@@ -146,29 +148,6 @@ def channels(reader):
     :return: number of modalities of its image
     """
     return int(reader.shapes["image"][-1])
-
-
-def infer_volume(image, window, border, infer):
-    """A volume in windows, as NiftyNet's grid sampler cuts and its aggregator pastes them.
-
-    :param image: (X, Y, Z, channels)
-    :param window: three sides; below 1 the whole side
-    :param border: three widths that are cut off each window's result
-    :param infer: function of a window (x, y, z, channels) to (x, y, z, classes)
-    :return: (X, Y, Z, classes); where windows overlap, the last one's values
-    """
-    shape = image.shape[:3]
-    window = tuple(side if side > 0 else whole for side, whole in zip(window, shape, strict=True))
-    corners = grid_spatial_coordinates(0, {"image": shape}, {"image": window}, border)["image"]
-    result = None
-    for first, last in corners[:, 1:].reshape(-1, 2, 3):
-        found = infer(image[tuple(map(slice, first, last))])
-        if result is None:
-            result = np.zeros((*shape, found.shape[-1]), found.dtype)
-        inside = tuple(slice(edge, side - edge) for edge, side in zip(border, window, strict=True))
-        target = tuple(map(slice, first + border, last - np.asarray(border)))
-        result[target] = found[inside]
-    return result
 
 
 def read_record(folder):

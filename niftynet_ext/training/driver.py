@@ -73,7 +73,8 @@ def prepare(driver, initialise, workflow, inputs):
         preflight_files.check_files(driver.app, inputs, training)
         if training and hasattr(driver.app, "segmentation_param"):
             preflight_files.check_labels(driver.app, system.model_dir)
-        if training and driver.whole_volume_validation_every_n > 0:
+        if training and driver.whole_volume_validation_every_n > 0 and getattr(
+                driver.inference_param, "inference_windows", "grid") == "grid":
             preflight_files.check_whole_volumes(
                 driver.app, inputs, getattr(driver.inference_param, "spatial_window_size", ()))
     if seed >= 0:

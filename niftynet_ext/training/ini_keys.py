@@ -32,7 +32,20 @@ def add_training_keys(parser):
     return parser
 
 
-OURS = {"SYSTEM": add_system_keys, "TRAINING": add_training_keys}
+def add_inference_keys(parser):
+    """
+    :param parser: the argparse parser of [INFERENCE]
+    :return: the same parser
+    """
+    parser.add_argument(
+        "--inference_windows", metavar="", choices=("grid", "gaussian", "whole"), default="grid",
+        help="grid: NiftyNet's, the last of overlapping windows wins; gaussian: windows that "
+             "overlap by twice the border (0: by half) are blended; whole: one for the volume")
+    return parser
+
+
+OURS = {"SYSTEM": add_system_keys, "TRAINING": add_training_keys,
+        "INFERENCE": add_inference_keys}
 
 
 def add_keys(defaults):

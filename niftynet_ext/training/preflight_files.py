@@ -40,6 +40,9 @@ def check_files(app, data_param, training):
     for number, reader in enumerate(app.readers):
         windows = window_sizes(reader.input_sources, data_param,
                                () if training else app.action_param.spatial_window_size)
+        # these pad a volume to the window
+        seamless = not training and getattr(
+            app.action_param, "inference_windows", "grid") != "grid"
         check_multiple(windows, multiple, app.net_param.name)
         shrink = getattr(app.action_param, "scaling_percentage", ()) if training else ()
         smallest = min(1.0, 1 + shrink[0] / 100) if shrink and number == 0 else 1.0
@@ -47,7 +50,7 @@ def check_files(app, data_param, training):
             subject = reader.get_subject_id(index)
             if dense and len(images) > 1:
                 check_grids(subject, images)
-            if sampling != "resize":
+            if sampling != "resize" and not seamless:
                 check_windows(subject, images, windows, app.net_param, smallest)
 
 

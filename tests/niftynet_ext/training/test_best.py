@@ -16,30 +16,6 @@ def best(tf):
     return best
 
 
-@pytest.mark.parametrize("shape, window", [
-    ((7, 9, 5), (4, 4, 5)), ((8, 8, 8), (8, 8, 8)), ((6, 5, 4), (0, -1, 2)), ((9, 4, 4), (4, 4, 4)),
-])
-def test_windows_cover_the_volume(best, shape, window):
-    image = np.random.default_rng(0).random((*shape, 2))
-    assert np.array_equal(best.infer_volume(image, window, (0, 0, 0), lambda w: w), image)
-
-
-def test_borders_are_cut_off_and_the_last_window_wins(best):
-    cut = []
-
-    def infer(window):
-        cut.append(int(window[0, 0, 0, 0]))
-        return np.full(window.shape, float(len(cut)))
-
-    ramp = np.arange(8.0)[:, np.newaxis, np.newaxis, np.newaxis] * np.ones((8, 4, 4, 1))
-    found = best.infer_volume(ramp, (6, 4, 4), (1, 0, 0), infer)
-    expected = np.zeros(8)
-    for number, first in enumerate(cut, start=1):  # NiftyNet's choice of windows
-        expected[first + 1:first + 5] = number
-    assert {0, 2} <= set(cut) and expected[[0, 7]].tolist() == [0, 0]
-    assert found[:, 0, 0, 0].tolist() == expected.tolist()
-
-
 def test_a_record_counts_while_its_checkpoint_is_whole(best, tmp_path):
     from tests.niftynet_ext.toy import write_checkpoint
     assert best.read_record(tmp_path) is None

@@ -1,0 +1,1 @@
+"""Inference without seams: the whole volume at once, or overlapping windows that are blended."""
