@@ -96,9 +96,11 @@ class SeamlessSampler(GridSampler):
 
     def __init__(self, kind, **options):
         self.kind = kind
-        if kind == WHOLE:  # a window of another shape for each volume: one at a time
+        if kind == WHOLE:  # one at a time
             options |= {"spatial_window_size": (0, 0, 0), "batch_size": 1}
         super().__init__(name="seamless_sampler", **options)
+        if kind == WHOLE:  # another shape for each volume; NiftyNet takes the first one's for all
+            self.window.set_spatial_shape((0, 0, 0))
 
     def layer_op(self):
         """Windows with their locations, then NiftyNet's stop signal."""
