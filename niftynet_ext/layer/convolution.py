@@ -112,4 +112,4 @@ class ConvLayer(TrainableLayer):
         shape = [self.kernel_size] * 3 + [inputs.shape.as_list()[-1], self.n_output_chns]
         kernel = tf.get_variable("w", shape, initializer=self.initializers["w"],
                                  regularizer=self.regularizers["w"])
-        return convolve(inputs, kernel, self.dilation)
+        return convolve(inputs, tf.cast(kernel, inputs.dtype), self.dilation)

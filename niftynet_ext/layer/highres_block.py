@@ -1,6 +1,6 @@
 """Residual block with hybrid dilated convolution."""
+import tensorflow as tf
 from niftynet.layer.base_layer import TrainableLayer
-from niftynet.layer.elementwise import ElementwiseLayer
 
 from niftynet_ext.layer.convolution import ConvLayer
 from niftynet_ext.layer.group_norm import norm_and_activate
@@ -40,4 +40,29 @@ class HighResBlock(TrainableLayer):
             flow = ConvLayer(self.n_output_chns, kernel_size=3, dilation=dilation,
                              w_initializer=self.initializers["w"], w_regularizer=regularizer,
                              name=f"conv_{i}")(flow)
-        return ElementwiseLayer("SUM")(flow, inputs)
+        return ResidualSumLayer()(flow, inputs)
+
+
+class ResidualSumLayer(TrainableLayer):
+    """NiftyNet's ElementwiseLayer('SUM') in any float type; its projection is not regularised.
+
+    :param name: scope name; the projection's kernel is ``<name>/proj/w``
+    """
+
+    def __init__(self, name="residual_sum"):
+        super().__init__(name=name)
+
+    def layer_op(self, flow, shortcut):
+        """
+        :param flow: (batch, X, Y, Z, C)
+        :param shortcut: (batch, X, Y, Z, D); zero channels are put around it where D < C (half
+            before, rounded down), it is projected 1x1x1 where D > C
+        :return: (batch, X, Y, Z, C)
+        """
+        missing = flow.shape.as_list()[-1] - shortcut.shape.as_list()[-1]
+        if missing < 0:
+            shortcut = ConvLayer(flow.shape.as_list()[-1], 1, name="proj")(shortcut)
+        elif missing > 0:
+            before = missing // 2
+            shortcut = tf.pad(shortcut, [[0, 0]] * 4 + [[before, missing - before]])
+        return flow + shortcut

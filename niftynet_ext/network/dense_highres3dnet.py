@@ -8,6 +8,7 @@ a figure only, and the table below follows a second public network of the same n
 import tensorflow as tf
 from niftynet.network.base_net import BaseNet
 
+from niftynet_ext.layer import precision
 from niftynet_ext.layer.convolution import ConvLayer
 from niftynet_ext.layer.ddc import DDCLayer
 from niftynet_ext.layer.duc import DUCLayer
@@ -71,7 +72,7 @@ class DenseHighRes3DNet(BaseNet):
         :return: logits (batch, X, Y, Z, num_classes), or the output of row ``layer_id``
         :raises ValueError: window not divisible by 8
         """
-        flow = check_window(type(self).__name__, images, WINDOW_MULTIPLE)
+        flow = precision.lower(check_window(type(self).__name__, images, WINDOW_MULTIPLE))
         outputs, laterals = [], []
         for row in self.layers:
             out = tf.concat(laterals, -1) if row["kind"] == "concat" else self._row(row, flow)
@@ -80,7 +81,7 @@ class DenseHighRes3DNet(BaseNet):
                 laterals.append(out)
             if not row.get("branch"):
                 flow = out
-        return outputs[layer_id]
+        return precision.raised(outputs[layer_id])
 
     def _row(self, row, flow):
         """Apply one row of the table to ``flow``."""

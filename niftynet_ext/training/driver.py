@@ -50,6 +50,7 @@ def prepare(driver, initialise, workflow, inputs):
     :param inputs: NiftyNet's dict of input section to parameters
     :raises RefusedError: a mistake in the settings or the data
     """
+    from niftynet_ext.layer import precision
     from niftynet_ext.training import preflight, preflight_files, seeds
     if not isinstance(workflow, dict) or "CONFIG_FILE" not in workflow:
         return initialise(driver, workflow, inputs)  # not from a command: a program that knows
@@ -57,6 +58,7 @@ def prepare(driver, initialise, workflow, inputs):
     training = "training".startswith(system.action.lower())
     seed = getattr(system, "seed", -1)
     preflight.check_settings(workflow, inputs, training)
+    precision.choose(getattr(workflow.get("NETWORK"), "mixed_precision", precision.OFF))
     # NiftyNet hands its driver's attributes to every event handler
     driver.seed = seed
     driver.inference_param = workflow.get("INFERENCE")

@@ -20,6 +20,17 @@ def add_system_keys(parser):
     return parser
 
 
+def add_network_keys(parser):
+    """
+    :param parser: the argparse parser of [NETWORK]
+    :return: the same parser
+    """
+    parser.add_argument(
+        "--mixed_precision", metavar="", choices=("off", "bfloat16"), default="off",
+        help="bfloat16: the DenseHighRes3DNets compute in 16 bits, for Tensor Cores")
+    return parser
+
+
 def add_training_keys(parser):
     """
     :param parser: the argparse parser of [TRAINING]
@@ -44,7 +55,7 @@ def add_inference_keys(parser):
     return parser
 
 
-OURS = {"SYSTEM": add_system_keys, "TRAINING": add_training_keys,
+OURS = {"SYSTEM": add_system_keys, "NETWORK": add_network_keys, "TRAINING": add_training_keys,
         "INFERENCE": add_inference_keys}
 
 
