@@ -150,7 +150,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--memory", type=float, default=engine.MEMORY_GB, metavar="GB",
-        help="bound of each of several workers (default: %(default)s)",
+        help="bound of each worker, of the only one too (default: %(default)s)",
     )
     parser.add_argument(
         "--scheduler", metavar="tcp://HOST:PORT", help="use an existing Dask cluster instead"

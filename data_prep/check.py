@@ -115,6 +115,8 @@ def check_patient(one: CheckJob) -> Checked:
         )
     except DataError as error:
         return Checked(entry | _refusal(str(error)))
+    except MemoryError:  # whoever set the bound says what to do
+        raise
     except Exception as error:  # a fault of ours must not hide the other patients
         return Checked(entry | _refusal(f"{job.UNFORESEEN}{type(error).__name__}: {error}"))
     volume, spacing_mm = data.volume, geometry.spacing_mm(data.volume.affine_lps)

@@ -180,6 +180,8 @@ def _prepare(job: Job) -> dict:
         _write_patient(data.volume, data.label, job, record)
     except DataError as error:
         record.update(status="refused", reason=str(error))
+    except MemoryError:  # whoever set the bound says what to do
+        raise
     except Exception as error:  # a fault of ours, or a full disk: the cohort goes on
         record.update(status="refused", reason=f"{UNFORESEEN}{type(error).__name__}: {error}")
     if record["status"] == "refused":
