@@ -56,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument(
         "--split", type=float, nargs=3, default=default.split, metavar="N",
-        help="weights or shares of Training, Validation, Inference (default: 260 40 40)",
+        help="Training, Validation, Inference: shares that sum to 1, or numbers of patients, and "
+        "the rest is left out (default: shares as the paper's 260 40 40)",
     )
     one.add_argument("--seed", type=int, default=default.seed, help="of the split (default: 0)")
     _add_engine(one)
