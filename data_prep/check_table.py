@@ -10,8 +10,8 @@ from data_prep.console import PLAIN
 
 def report(result: dict, console: Console) -> None:
     """Print a row for each patient, every finding in full, and the cohort in a few lines."""
-    columns = ("id", "CT", "RS", "SEG", "slices", "spacing mm", "gaps", "HU", "ROI", "mL", "label %")
-    table = Table(*columns, "in lungs", "RS/SEG", "verdict", box=None)
+    columns = ("id", "CT", "RS", "SEG", "slices", "spacing mm", "gaps", "HU", "ROI", "mL")
+    table = Table(*columns, "label %", "in lungs", "RS/SEG", "verdict", box=None)
     for entry in result["patients"]:
         table.add_row(*(escape(cell) for cell in _cells(entry)))
     console.print(table)

@@ -26,15 +26,10 @@ def read_probability(path: Path, grid: dict) -> np.ndarray:
     :return: float32 (x, y, z).
     :raises DataError: unreadable, too many channels, another shape, or another place.
     """
-    array, found_affine = predictions.read_foreground(path)
-    shape = tuple(grid["shape"])
-    affine = np.array(grid["affine_ras"])
-    if array.shape != shape or not geometry.same_grid(found_affine, affine, shape):
-        raise DataError(
-            f"{path} is on another grid: found shape {array.shape}, affine "
-            f"{found_affine.round(3).tolist()}; expected shape {shape}, affine "
-            f"{affine.round(3).tolist()} (RAS mm). Predict on the images of this --data folder."
-        )
+    array = predictions.read_on_grid(
+        path, tuple(grid["shape"]), np.array(grid["affine_ras"]),
+        "Predict on the images of this --data folder.",
+    )
     return np.asarray(array, np.float32)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import DataError, files, geometry, rois
+from data_prep import DataError, files, geometry, resample, rois
 from data_prep.layout import output_names, remove
 from data_prep.patient import PatientData, ReadOptions, read_patient
 from data_prep.scan import PatientFiles
@@ -56,6 +56,8 @@ class Parameters:
             raise DataError(f"--reduce is {self.reduce}, expected a whole number from 1 to 16.")
         if self.spacing_mm is not None and not all(0 < mm < np.inf for mm in self.spacing_mm):
             raise DataError(f"--spacing is {self.spacing_mm} mm, expected three numbers above 0.")
+        if self.method not in resample.METHODS:
+            raise DataError(f"--method is {self.method}, expected {' or '.join(resample.METHODS)}.")
         sound = all(0 <= one < np.inf for one in self.split) and sum(self.split) > 0
         if not sound or not (are_shares(self.split) or all(one % 1 == 0 for one in self.split)):
             raise DataError(
@@ -216,15 +218,12 @@ def _note(data: PatientData, record: dict) -> None:
 
 def _write_patient(volume: Volume, label: np.ndarray | None, job: Job, record: dict) -> None:
     """Write the patient's NIfTI files and note grids, file names and digests in ``record``."""
-    from data_prep import resample
-
     names = output_names(job.patient_id)
     native = geometry.lps_to_ras(volume.affine_lps)
     shape = volume.array.shape
-    if job.parameters.spacing_mm is None:
-        coarse = resample.reduced_grid(shape, native, job.parameters.reduce)
-    else:
-        coarse = resample.spaced_grid(shape, native, job.parameters.spacing_mm)
+    coarse = resample.coarse_grid(
+        shape, native, job.parameters.reduce, job.parameters.spacing_mm
+    )
     record["ct"] = {
         "series_uid": volume.series_uid,
         "slices": len(volume.slice_positions_mm),
