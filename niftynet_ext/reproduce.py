@@ -19,6 +19,7 @@ from data_prep import DataError, files
 from data_prep.split import PHASES
 from niftynet_ext import rounds, selection
 from niftynet_ext.evaluation import cases
+from niftynet_ext.evaluation.cohort import label as cohort_label
 
 NETWORKS = ("densehighres3dnet_v1", "densehighres3dnet_v2", "highres3dnet_matched")
 DONE = Path("reproduce.json")
@@ -134,10 +135,13 @@ def run(cohort, scale, config_dir):
     study.run("niftynet_ext", f"select --references data --set Validation --out best.json "
                               f"--predictions {folders}")
     best = json.loads(Path("best.json").read_text(encoding="utf-8"))["best"]
+    # the questions of the study: does one network differ from another, and the ensemble from each?
+    # not how each iteration differs from all others, which would adjust these away
+    compared = [*(cohort_label(one["model"], one["iteration"]) for one in best), "ensemble"]
     study.run("niftynet_ext", "ensemble --out ensemble --predictions "
                               + " ".join(one["folder"] for one in best))
     study.run("niftynet_ext", f"evaluate --references data --out evaluation --predictions "
-                              f"{folders} ensemble=ensemble")
+                              f"{folders} ensemble=ensemble --compare {' '.join(compared)}")
     study.run("niftynet_ext", "report --evaluation evaluation")
 
 
