@@ -8,7 +8,7 @@ import multiprocessing
 import resource
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -112,8 +112,9 @@ class Workers:
 
         def hand_out(worker):
             for number, job in waiting:
-                worker.send((function, job))
                 running[worker] = number
+                with suppress(OSError):  # a worker that is dead already: receiving tells
+                    worker.send((function, job))
                 return
 
         for worker in list(self._processes):
