@@ -142,6 +142,15 @@ def test_a_worker_is_started_for_some_jobs_only():
     assert (Engine(workers=3).local_workers(1), Engine(workers=3).local_workers(2)) == (1, 3)
 
 
+def test_who_leaves_early_gets_nothing_of_it_later():
+    with Engine(workers=2).session() as run:
+        for _ in run(square, range(8)):
+            break
+        assert {k: result for k, (result, _) in run(square, range(3, 7))} == {
+            0: 9, 1: 16, 2: 25, 3: 36
+        }
+
+
 def test_a_session_keeps_its_workers():
     with Engine(workers=2).session() as run:
         assert dict(run(square, [3])) == {0: (9, os.getpid())}  # one job starts nobody
