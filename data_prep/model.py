@@ -25,7 +25,7 @@ _NETWORK_KEYS = (
     "multimod_foreground_type", "normalisation", "norm_type", "cutoff",
 )
 _IMAGE_KEYS = ("interp_order", "pixdim", "axcodes")
-_INFERENCE_KEYS = ("spatial_window_size", "border")
+_INFERENCE_KEYS = ("spatial_window_size", "border", "inference_windows")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def prepare(driver, initialise, workflow, inputs):
     :param inputs: NiftyNet's dict of input section to parameters
     :raises RefusedError: a mistake in the settings or the data
     """
-    from niftynet_ext.training import preflight, preflight_files, preparation, seeds
+    from niftynet_ext.training import preflight, preflight_files, seeds
     if not isinstance(workflow, dict) or "CONFIG_FILE" not in workflow:
         return initialise(driver, workflow, inputs)  # not from a command: a program that knows
     system, train = workflow["SYSTEM"], workflow.get("TRAINING")
@@ -73,12 +73,14 @@ def prepare(driver, initialise, workflow, inputs):
         preflight_files.check_files(driver.app, inputs, training)
         if training and hasattr(driver.app, "segmentation_param"):
             preflight_files.check_labels(driver.app, system.model_dir)
-            preparation.note(system.model_dir, inputs)
         if training and driver.whole_volume_validation_every_n > 0:
             preflight_files.check_whole_volumes(
                 driver.app, inputs, getattr(driver.inference_param, "spatial_window_size", ()))
     if seed >= 0:
         seeds.seed_application(driver.app, seed, start)
+    if training and inputs:  # after all checks: a training that is refused leaves no note
+        from niftynet_ext.training import preparation
+        preparation.note(system.model_dir, inputs)
     return None
 
 
