@@ -106,6 +106,7 @@ select: $(READY)
 	$(BIN)/python -m niftynet_ext select --references '$(OUT)' -c $(foreach net,v1 v2 baseline,config_ini/$(INI_$(net)).ini) --out models/best.json $(ARGS)
 
 ensemble: $(READY)
+	$(if $(filter file,$(origin PREDICTIONS)),$(error say which models: make ensemble PREDICTIONS='<folder of predictions> <folder> ...'))
 	$(BIN)/python -m niftynet_ext ensemble --predictions $(PREDICTIONS) --out models/ensemble/inference $(ARGS)
 
 postprocess: $(READY)

@@ -42,21 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, required=True, help="folder to write")
     default = job.Parameters()
     _add_reading(one)
-    one.add_argument(
-        "--reduce", type=int, default=default.reduce, metavar="N",
-        help="in-plane factor (default: %(default)s, 512 to 256)",
-    )
-    one.add_argument(
-        "--spacing", type=float, nargs=3, metavar="MM",
-        help="voxel size of the output along x, y, z, in the place of --reduce",
-    )
-    one.add_argument(
-        "--method", choices=("cubic", "antialiased"), default=default.method,
-        help="how the CT is resampled (default: %(default)s, as the release does)",
-    )
+    _add_resampling(one, "default: 2, 512 to 256", "default: cubic, as the release does")
     one.add_argument(
         "--split", type=float, nargs=3, default=default.split, metavar="N",
-        help="weights or shares of Training, Validation, Inference (default: 260 40 40)",
+        help="Training, Validation, Inference: shares that sum to 1, or numbers of patients, and "
+        "the rest is left out (default: shares as the paper's 260 40 40)",
     )
     one.add_argument("--seed", type=int, default=default.seed, help="of the split (default: 0)")
     _add_engine(one)
@@ -101,9 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         "--label", default=derived.DEFAULT_LABEL, help="name of the ROI (default: %(default)s)"
     )
     one.add_argument("--series", default="", metavar="UID", help="which CT, if there are several")
+    _add_resampling(one, *["default: as noted in the model's folder"] * 2)
     one.add_argument(
-        "--reduce", type=int, default=default.reduce, metavar="N",
-        help="in-plane factor of the training's preprocess (default: %(default)s)",
+        "--steps", default="", metavar="'STEP ...'",
+        help="of post-processing, as of python -m niftynet_ext postprocess (default: none)",
     )
     one.set_defaults(run=_segment)
 
@@ -119,6 +110,25 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, required=True, help="PNG file to write")
     one.set_defaults(run=_picture)
     return parser
+
+
+def _add_resampling(parser: argparse.ArgumentParser, grid: str, method: str) -> None:
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--reduce", type=int, metavar="N", help=f"in-plane factor ({grid})")
+    size.add_argument(
+        "--spacing", type=float, nargs=3, metavar="MM", dest="spacing_mm",
+        help="voxel size of the output along x, y, z, in the place of --reduce",
+    )
+    parser.add_argument(
+        "--method", choices=("cubic", "antialiased"), help=f"how the CT is resampled ({method})"
+    )
+
+
+def _resampling(options: argparse.Namespace) -> dict:
+    """Return what of the resampling was given."""
+    names = ("reduce", "spacing_mm", "method")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in given.items()}
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +160,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--memory", type=float, default=engine.MEMORY_GB, metavar="GB",
-        help="bound of each of several workers (default: %(default)s)",
+        help="bound of each worker, of the only one too (default: %(default)s)",
     )
     parser.add_argument(
         "--scheduler", metavar="tcp://HOST:PORT", help="use an existing Dask cluster instead"
@@ -177,9 +187,7 @@ def _check(options: argparse.Namespace) -> int:
 def _preprocess(options: argparse.Namespace) -> int:
     parameters = job.Parameters(
         **_reading(options),
-        reduce=options.reduce,
-        spacing_mm=tuple(options.spacing) if options.spacing else None,
-        method=options.method,
+        **_resampling(options),
         split=tuple(options.split),
         seed=options.seed,
     )
@@ -283,8 +291,12 @@ def _restore(options: argparse.Namespace) -> int:
 def _segment(options: argparse.Namespace) -> int:
     from data_prep import segment
 
-    choice = segment.Options(options.label, options.series, options.reduce)
+    choice = segment.Options(
+        options.label, options.series, _resampling(options), options.steps
+    )
     summary = segment.segment(options.dicom, options.model, options.out, choice)
+    for text in summary["warnings"]:
+        print(f"warning: {text}", file=sys.stderr)
     print(
         f"{summary['volume_ml']:.1f} mL of tumour (highest probability "
         f"{summary['max_probability']:.3f}). The mask is in {options.out}: {segment.SEG}, "

@@ -87,6 +87,7 @@ def check_cohort(
                 bar.update(len(results))
     checked = [results[number] for number in range(len(jobs))]
     _note_copies(checked)
+    _note_expected([one.entry for one in checked], parameters.rule().sources)
     entries = [one.entry for one in checked]
     counts = Counter(entry["verdict"] for entry in entries)
     report = {
@@ -115,6 +116,8 @@ def check_patient(one: CheckJob) -> Checked:
         )
     except DataError as error:
         return Checked(entry | _refusal(str(error)))
+    except MemoryError:  # whoever set the bound says what to do
+        raise
     except Exception as error:  # a fault of ours must not hide the other patients
         return Checked(entry | _refusal(f"{job.UNFORESEEN}{type(error).__name__}: {error}"))
     volume, spacing_mm = data.volume, geometry.spacing_mm(data.volume.affine_lps)
@@ -138,8 +141,11 @@ def _blank(one: CheckJob) -> dict:
         "source": one.patient.source,
         "verdict": "ok",
         "series_found": series,
-        "rtstruct_files_found": len(one.patient.structure_paths),
-        "seg_files_found": len(one.patient.seg_paths),
+        "found": {
+            "CT": len(series),
+            "RTSTRUCT": len(one.patient.structure_paths),
+            "SEG": len(one.patient.seg_paths),
+        },
         "findings": job.unreadable_warning(one.patient.unreadable),
     }
 
@@ -249,6 +255,36 @@ def _note_copies(checked: list[Checked]) -> None:
                 f"The same CT is also that of {others}: it may be trained on and tested. Keep one."
             )
             entry["verdict"] = "warn"
+
+
+def _note_expected(entries: list[dict], sources: tuple[str, ...]) -> None:
+    """Note how many series of each kind were expected, and a finding where some are missing.
+
+    That is what most patients of the cohort have (the least of equally frequent numbers): one CT,
+    one RTSTRUCT and one SEG in NSCLC-Radiomics. One CT is always expected.
+
+    :param sources: the kinds of structures that the ROI rule asks for; others are not missed.
+    """
+    expected = {}
+    for kind in ("CT", *sources):
+        counts = Counter(entry["found"][kind] for entry in entries)
+        expected[kind] = max(sorted(counts), key=counts.get)
+    expected["CT"] = max(1, expected["CT"])
+    for entry in entries:
+        entry["expected"] = expected
+        found = entry["found"]
+        missing = [kind for kind, count in expected.items() if found[kind] < count]
+        if missing:
+            told = (
+                ", ".join(f"{counts[kind]} {kind}" for kind in expected)
+                for counts in (found, expected)
+            )
+            entry["findings"].append(
+                "Found {}; expected {}, as most patients of this cohort have. ".format(*told)
+                + f"Fetch the missing {' and '.join(missing)} if the archive has it."
+            )
+            if entry["verdict"] == "ok":
+                entry["verdict"] = "warn"
 
 
 def _caption(one: Checked) -> tuple[str, str, str, contact_sheet.Tile | None]:

@@ -10,8 +10,8 @@ from data_prep.console import PLAIN
 
 def report(result: dict, console: Console) -> None:
     """Print a row for each patient, every finding in full, and the cohort in a few lines."""
-    columns = ("id", "CTs", "slices", "spacing mm", "gaps", "HU", "ROI", "mL", "label %")
-    table = Table(*columns, "in lungs", "RS/SEG", "verdict", box=None)
+    columns = ("id", "CT", "RS", "SEG", "slices", "spacing mm", "gaps", "HU", "ROI", "mL")
+    table = Table(*columns, "label %", "in lungs", "RS/SEG", "verdict", box=None)
     for entry in result["patients"]:
         table.add_row(*(escape(cell) for cell in _cells(entry)))
     console.print(table)
@@ -29,15 +29,20 @@ def report(result: dict, console: Console) -> None:
     console.print(", ".join(f"{verdicts[one]} {one}" for one in VERDICTS), **PLAIN)
 
 
+def _of(found: int, expected: int) -> str:
+    return str(found) if found == expected else f"{found} of {expected}"
+
+
 def _cells(entry: dict) -> list[str]:
     """Return a patient's row; what a refused patient lacks is a dash."""
     in_lungs = {True: "yes", False: "NO"}.get(entry.get("in_lung_box"), "-")
     dice = entry.get("dice_rtstruct_seg")
-    cells = [entry["id"], str(len(entry["series_found"]))]
+    cells = [entry["id"]]
+    for kind, count in entry["found"].items():
+        cells.append(_of(count, entry["expected"].get(kind, count)))
     if "shape" in entry:
-        found, expected = entry["slices_found"], entry["slices_expected"]
         cells += [
-            str(found) if found == expected else f"{found} of {expected}",
+            _of(entry["slices_found"], entry["slices_expected"]),
             "x".join(f"{mm:.3g}" for mm in entry["spacing_mm"]),
             str(len(entry["gaps_mm"])),
             "{}..{}".format(*entry["hu_range"]),

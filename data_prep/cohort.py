@@ -15,7 +15,7 @@ from data_prep.job import Job, Parameters
 from data_prep.layout import earlier_manifest, remove_gone, safe_ids
 from data_prep.progress import Progress
 from data_prep.scan import PatientFiles, scan
-from data_prep.split import PHASES, dealt_before, empty_phase_warnings, split_phases
+from data_prep.split import PHASES, UNUSED, dealt_before, split_phases, split_warnings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,8 @@ def prepare_cohort(
     where one was interrupted. With the same split and seed it keeps every labelled patient in
     the phase it was dealt to, whoever is added, refused or gone (:func:`split_phases`); with others
     all are dealt anew. Files of patients that are gone are removed. CTs without a label are for
-    Inference and not dealt.
+    Inference and not dealt. Whom the split leaves out is prepared, and in no list: NiftyNet would
+    take those of its lists for ``dataset_to_infer = all``, whatever the split says.
 
     The manifest of two runs on the same data differs in :data:`data_prep.job.VARYING` at most.
 
@@ -60,7 +61,9 @@ def prepare_cohort(
     phases = split_phases(labelled, parameters.split, parameters.seed, known)
     for record in usable:
         record["phase"] = phases.get(record["id"], "Inference")
-    faults = empty_phase_warnings([record["phase"] for record in usable], parameters.split)
+    faults = split_warnings(
+        [record["phase"] for record in usable], len(labelled), parameters.split
+    )
     faults += remove_gone(earlier, set(ids), out_dir)
     job.remove_records(out_dir, set(ids))
     manifest = {
@@ -68,10 +71,10 @@ def prepare_cohort(
         "parameters": asdict(parameters) | {"roi_rule": parameters.rule().as_dict()},
         "warnings": job.unreadable_warning(unreadable) + faults,
         "other_files": others,
-        "dealt": dict(sorted((known | phases).items())),
+        "dealt": {one: phase for one, phase in sorted((known | phases).items()) if phase in PHASES},
         "patients": records,
     }
-    _write_lists(usable, out_dir)
+    _write_lists([record for record in usable if record["phase"] in PHASES], out_dir)
     files.write_json(out_dir / files.MANIFEST, manifest)
     return manifest
 
@@ -137,7 +140,10 @@ def report(manifest: dict, console: "Console") -> None:
         )
     console.print(table)
     phases = [record["phase"] for record in manifest["patients"]]
-    sizes = ", ".join(f"{phases.count(phase)} {phase}" for phase in PHASES)
+    sizes = ", ".join(
+        f"{phases.count(phase)} {phase}" for phase in (*PHASES, UNUSED)
+        if phase in PHASES or phase in phases
+    )
     console.print(f"split: {sizes}", **PLAIN)
     for text in manifest["warnings"]:
         console.print(f"warning: {text}", **PLAIN)

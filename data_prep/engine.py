@@ -1,51 +1,31 @@
 """Run pure jobs: in this process, in local worker processes, or on an existing Dask cluster.
 
 A worker is one process that runs one job at a time on one thread, so two patients never share a
-core; its memory is bounded: Dask ends a worker that goes beyond, and the job comes back as
-:class:`Failure`. One worker means this process, without Dask: a single patient does not wait for a
-cluster to start.
+core. Its memory is bounded (:mod:`data_prep.workers`): a job that wants more comes back as
+:class:`Failure`. One worker means this process: a single patient does not wait for others to start.
 """
 
-import logging
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from data_prep import DataError
+from data_prep.workers import Failure, Workers, attempt
 
 MEMORY_GB = 2.0
 """Default bound of a worker's memory. A CT of 134 slices of 512 x 512 takes 0.3 GB to prepare, 0.1
 of it before the first file is read; the rest grows with the number of voxels."""
 
-JOBS_A_WORKER = 8
-"""Local workers take two to three seconds to start: fewer jobs for each are done sooner here."""
+JOBS_A_WORKER = 4
+"""Local workers take about a second to start: fewer jobs for each are done sooner here."""
 
 CONNECT_S = 10
 
-LOCAL_CLUSTER = {
-    # instead of Dask's, which has the C library hand back each freed block: ten times the page
-    # faults, and twice the time for a patient
-    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    "distributed.worker.profile.enabled": False,  # samples the job's stack every 10 ms
-    "distributed.scheduler.allowed-failures": 0,  # what killed one worker would kill the next
-    "distributed.scheduler.worker-saturation": 1.0,  # hand a worker one job at a time
-    "logging": {"distributed": "critical"},  # failures are results here
-}
-
 
 Run = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """In the place of a job's result: its worker died, or it raised."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +33,8 @@ class Engine:
     """Where jobs run.
 
     :param workers: local processes; None for one a core, as far as jobs and memory go.
-    :param memory_gb: bound of each local worker; an existing cluster has its own.
+    :param memory_gb: bound of each local worker, of this process where it is the only one; an
+        existing cluster has its own.
     :param scheduler: address of an existing Dask scheduler, whose workers have this package and see
         the same files under the same paths; None for local processes.
     """
@@ -87,85 +68,63 @@ class Engine:
 
         :raises DataError: the cluster cannot be reached.
         """
-        clients = []
+        opened = []
 
         def run(function, jobs):
-            if not clients and (self.scheduler is not None or self.local_workers(len(jobs)) > 1):
-                clients.append(self._client(len(jobs)))
-            return _run_on(clients[0], self._why, function, jobs) if clients else here(
-                function, jobs
-            )
+            if not opened and (self.scheduler is not None or self.local_workers(len(jobs)) > 1):
+                opened.append(self._open(len(jobs)))
+            if not opened:
+                return here(function, jobs, self.memory_gb)
+            if self.scheduler is not None:
+                return _run_on(opened[0], function, jobs)
+            return opened[0].run(function, jobs)
 
         try:
             yield run
         finally:
-            for client in clients:
-                client.close()
-                if self.scheduler is None:
-                    client.cluster.close()
+            for one in opened:
+                one.close()
 
-    def _client(self, jobs: int):
-        """Connect to the cluster, or start a local one that listens on this machine only.
+    def _open(self, jobs: int):
+        """Start local workers, or connect to the cluster.
 
         :raises DataError: the scheduler does not answer.
         """
-        import dask
-        from distributed import Client, LocalCluster
+        if self.scheduler is None:
+            return Workers(self.local_workers(jobs), self.memory_gb)
+        from distributed import Client
 
-        if self.scheduler is not None:
-            try:
-                return Client(self.scheduler, timeout=CONNECT_S)
-            except (OSError, ValueError) as error:
-                raise DataError(
-                    f"No Dask scheduler answers at {self.scheduler} ({error}). Start one with "
-                    "`dask scheduler`, and workers with `dask worker`."
-                ) from error
-        with dask.config.set(LOCAL_CLUSTER):
-            cluster = LocalCluster(
-                n_workers=self.local_workers(jobs), threads_per_worker=1, processes=True,
-                memory_limit=int(self.memory_gb * 1e9), silence_logs=logging.CRITICAL,
-                host="127.0.0.1", dashboard_address="127.0.0.1:0",  # this machine, any free port
-            )
-        client = Client(cluster)
-        client.run(_ignore_interrupt)
-        return client
-
-    def _why(self, error: Exception) -> str:
-        if type(error).__name__ != "KilledWorker":
-            return f"Unexpected {type(error).__name__}: {error}"
-        bound = f" (bound: {self.memory_gb:g} GB)" if self.scheduler is None else ""
-        return (
-            f"The worker process died, most likely of too much memory{bound}. Run again with more "
-            "--memory and fewer --workers."
-        )
+        try:
+            return Client(self.scheduler, timeout=CONNECT_S)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"No Dask scheduler answers at {self.scheduler} ({error}). Start one with "
+                "`dask scheduler`, and workers with `dask worker`."
+            ) from error
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C, which a terminal sends to the workers too, to the process that ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def here(function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+def here(
+    function: Callable[[Any], Any], jobs: Sequence[Any], memory_gb: float = MEMORY_GB
+) -> Iterator[tuple[int, Any]]:
     """Run jobs in this process, in their order; as the function of :meth:`Engine.session`."""
     for index, job in enumerate(jobs):
-        yield index, _on_one_thread(function, job)
+        yield index, attempt(function, job, memory_gb)
 
 
-def _run_on(client, why, function, jobs) -> Iterator[tuple[int, Any]]:
-    """Run jobs on a Dask cluster.
+def _run_on(client, function, jobs) -> Iterator[tuple[int, Any]]:
+    """Run jobs on a Dask cluster, whose workers have bounds of their own.
 
     Never more at a time than there are threads: a worker that dies takes one job with it, and not
     those that queued behind it.
-
-    :param why: turns an exception into the reason of a :class:`Failure`.
     """
     from distributed import as_completed
 
     waiting, index = iter(enumerate(jobs)), {}
+    call = partial(attempt, function, memory_gb=float("inf"))
 
     def submit():
         for number, job in waiting:
-            future = client.submit(_on_one_thread, function, job, pure=False, retries=0)
+            future = client.submit(call, job, pure=False, retries=0)
             index[future] = number
             return [future]
         return []
@@ -175,7 +134,7 @@ def _run_on(client, why, function, jobs) -> Iterator[tuple[int, Any]]:
         running = as_completed([one for _ in range(threads) for one in submit()])
         for future in running:
             finished = future.status == "finished"
-            result = future.result() if finished else Failure(why(future.exception()))
+            result = future.result() if finished else Failure(_why(future.exception()))
             for one in submit():
                 running.add(one)
             yield index.pop(future), result
@@ -183,11 +142,10 @@ def _run_on(client, why, function, jobs) -> Iterator[tuple[int, Any]]:
         client.cancel(list(index))
 
 
-def _on_one_thread(function: Callable[[Any], Any], job: Any) -> Any:
-    """Call the function while NumPy keeps to one thread.
-
-    Its threads wait for each other in busy loops: on a machine whose cores are all at work, a
-    patient took several times as long with two of them.
-    """
-    with threadpool_limits(1):
-        return function(job)
+def _why(error: Exception) -> str:
+    if type(error).__name__ != "KilledWorker":
+        return f"Unexpected {type(error).__name__}: {error}"
+    return (
+        "The cluster's worker process died, most likely of too much memory. Start its workers with "
+        "more (dask worker --memory-limit)."
+    )

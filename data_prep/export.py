@@ -10,7 +10,7 @@ from rich.table import Table
 
 from data_prep import DataError, files, geometry, predictions, resample
 from data_prep.console import PLAIN
-from data_prep.split import PHASES
+from data_prep.split import PHASES, UNUSED
 from niftynet_ext.evaluation.overlap import dice
 
 SCORES = "scores.csv"
@@ -26,15 +26,10 @@ def read_probability(path: Path, grid: dict) -> np.ndarray:
     :return: float32 (x, y, z).
     :raises DataError: unreadable, too many channels, another shape, or another place.
     """
-    array, found_affine = predictions.read_foreground(path)
-    shape = tuple(grid["shape"])
-    affine = np.array(grid["affine_ras"])
-    if array.shape != shape or not geometry.same_grid(found_affine, affine, shape):
-        raise DataError(
-            f"{path} is on another grid: found shape {array.shape}, affine "
-            f"{found_affine.round(3).tolist()}; expected shape {shape}, affine "
-            f"{affine.round(3).tolist()} (RAS mm). Predict on the images of this --data folder."
-        )
+    array = predictions.read_on_grid(
+        path, tuple(grid["shape"]), np.array(grid["affine_ras"]),
+        "Predict on the images of this --data folder.",
+    )
     return np.asarray(array, np.float32)
 
 
@@ -84,7 +79,7 @@ def restore_cohort(
     """
     manifest = files.read_manifest(data_dir)
     records = {one["id"]: one for one in manifest["patients"] if one["status"] == "ok"}
-    if any(one.get("phase") not in PHASES for one in records.values()):
+    if any(one.get("phase") not in (*PHASES, UNUSED) for one in records.values()):
         raise DataError(
             f"{data_dir / files.MANIFEST} does not say who is for training and who for a test: an "
             "earlier version wrote it. Run preprocess again."
@@ -109,7 +104,7 @@ def restore_cohort(
         for row in scores
     ]
     files.write_csv(out_dir / SCORES, [SCORE_COLUMNS, *rows])
-    missing = [one for one in records if one not in found]
+    missing = [one for one in records if one not in found and records[one]["phase"] != UNUSED]
     return {"scores": scores, "failed": failed, "missing": missing}
 
 

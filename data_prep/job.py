@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import DataError, files, geometry, rois
+from data_prep import DataError, files, geometry, resample, rois
 from data_prep.layout import output_names, remove
 from data_prep.patient import PatientData, ReadOptions, read_patient
 from data_prep.scan import PatientFiles
 from data_prep.series import Volume
-from data_prep.split import PHASES
+from data_prep.split import PAPER_SHARES, PHASES, are_shares
 
 RECORDS = "records"
 """Folder of the patients' records, in the output folder."""
@@ -35,7 +35,7 @@ class Parameters:
     :param reduce: in-plane factor.
     :param spacing_mm: (x, y, z) of the output, in the place of ``reduce``.
     :param method: of :data:`data_prep.resample.METHODS`, for the CT.
-    :param split: weights of Training, Validation, Inference.
+    :param split: shares of Training, Validation, Inference, which sum to 1, or numbers of patients.
     :param seed: of the split.
     """
 
@@ -44,7 +44,7 @@ class Parameters:
     reduce: int = 2
     spacing_mm: tuple[float, float, float] | None = None
     method: str = "cubic"
-    split: tuple[float, float, float] = (260, 40, 40)
+    split: tuple[float, float, float] = PAPER_SHARES
     seed: int = 0
     allow_unlabelled: bool = False
     resample_oblique: bool = False
@@ -56,10 +56,13 @@ class Parameters:
             raise DataError(f"--reduce is {self.reduce}, expected a whole number from 1 to 16.")
         if self.spacing_mm is not None and not all(0 < mm < np.inf for mm in self.spacing_mm):
             raise DataError(f"--spacing is {self.spacing_mm} mm, expected three numbers above 0.")
-        if not all(0 <= weight < np.inf for weight in self.split) or sum(self.split) == 0:
+        if self.method not in resample.METHODS:
+            raise DataError(f"--method is {self.method}, expected {' or '.join(resample.METHODS)}.")
+        sound = all(0 <= one < np.inf for one in self.split) and sum(self.split) > 0
+        if not sound or not (are_shares(self.split) or all(one % 1 == 0 for one in self.split)):
             raise DataError(
-                f"--split is {self.split}, expected weights of at least 0, not all 0, for "
-                f"{', '.join(PHASES)}."
+                f"--split is {self.split}, expected shares that sum to 1 or whole numbers of "
+                f"patients, not all 0, for {', '.join(PHASES)}."
             )
         if self.seed < 0:
             raise DataError(f"--seed is {self.seed}, expected a whole number of at least 0.")
@@ -180,6 +183,8 @@ def _prepare(job: Job) -> dict:
         _write_patient(data.volume, data.label, job, record)
     except DataError as error:
         record.update(status="refused", reason=str(error))
+    except MemoryError:  # whoever set the bound says what to do
+        raise
     except Exception as error:  # a fault of ours, or a full disk: the cohort goes on
         record.update(status="refused", reason=f"{UNFORESEEN}{type(error).__name__}: {error}")
     if record["status"] == "refused":
@@ -213,15 +218,12 @@ def _note(data: PatientData, record: dict) -> None:
 
 def _write_patient(volume: Volume, label: np.ndarray | None, job: Job, record: dict) -> None:
     """Write the patient's NIfTI files and note grids, file names and digests in ``record``."""
-    from data_prep import resample
-
     names = output_names(job.patient_id)
     native = geometry.lps_to_ras(volume.affine_lps)
     shape = volume.array.shape
-    if job.parameters.spacing_mm is None:
-        coarse = resample.reduced_grid(shape, native, job.parameters.reduce)
-    else:
-        coarse = resample.spaced_grid(shape, native, job.parameters.spacing_mm)
+    coarse = resample.coarse_grid(
+        shape, native, job.parameters.reduce, job.parameters.spacing_mm
+    )
     record["ct"] = {
         "series_uid": volume.series_uid,
         "slices": len(volume.slice_positions_mm),

@@ -1,7 +1,8 @@
 """Find the lungs in a CT well enough to say whether a tumour lies where the lungs are.
 
 Air inside the body, by threshold and connected components, on a coarse copy of the CT. This tells
-a label on the wrong scan from one in its place; it is no lung segmentation.
+a label on the wrong scan from one in its place, and a prediction in the bowel from one in the
+chest; it is no lung segmentation.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ LUNG_ML = 300
 an adult's lung is 1000 to 3500 mL."""
 
 MARGIN_MM = 10.0
-"""The box is widened by this: tumours sit on the wall of the lung as well."""
+"""The box is widened by this, unless asked otherwise: tumours sit on the wall of the lung too."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Lungs:
         return bool(((index >= self.low) & (index <= self.high)).all())
 
 
-def find_lungs(array: np.ndarray, spacing_mm: np.ndarray) -> Lungs | None:
+def find_lungs(
+    array: np.ndarray, spacing_mm: np.ndarray, margin_mm: float = MARGIN_MM
+) -> Lungs | None:
     """Find the lungs: the one or two largest pieces of air that do not reach the sides of the CT.
 
     Air around the patient reaches them and is left out; the open ends above and below may be cut by
@@ -44,6 +47,7 @@ def find_lungs(array: np.ndarray, spacing_mm: np.ndarray) -> Lungs | None:
 
     :param array: HU (x, y, z), z along the body's axis as CT slices lie.
     :param spacing_mm: (3,) voxel spacing.
+    :param margin_mm: by which the box is widened on all sides.
     :return: None where nothing is large enough, as in a CT cropped to the tumour.
     """
     step = np.maximum(1, np.floor(COARSE_MM / spacing_mm)).astype(int)
@@ -61,7 +65,7 @@ def find_lungs(array: np.ndarray, spacing_mm: np.ndarray) -> Lungs | None:
     boxes = ndimage.find_objects(pieces)
     low = np.min([[side.start for side in boxes[k - 1]] for k in chosen], axis=0)
     high = np.max([[side.stop - 1 for side in boxes[k - 1]] for k in chosen], axis=0)
-    margin = MARGIN_MM / spacing_mm
+    margin = margin_mm / spacing_mm
     return Lungs(
         low=low * step - margin,
         high=(high + 1) * step - 1 + margin,

@@ -7,14 +7,14 @@ of its own: this package never imports it.
 
 import ast
 import configparser
-import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep import DataError, files, predictions
 from niftynet_ext import rounds
-from niftynet_ext.training import checkpoints
+from niftynet_ext.training import checkpoints, preparation
 
 SETTINGS = "settings_training.txt"
 
@@ -25,7 +25,7 @@ _NETWORK_KEYS = (
     "multimod_foreground_type", "normalisation", "norm_type", "cutoff",
 )
 _IMAGE_KEYS = ("interp_order", "pixdim", "axcodes")
-_INFERENCE_KEYS = ("spatial_window_size", "border")
+_INFERENCE_KEYS = ("spatial_window_size", "border", "inference_windows")
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,29 @@ class Model:
         return self.settings["NETWORK"]["name"]
 
     def sha256(self) -> str:
-        """Return the SHA-256 over the checkpoint's data and index files."""
-        digest = hashlib.sha256()
-        stem = f"model.ckpt-{self.iteration}"
-        for path in sorted((self.folder / "models").glob(f"{stem}.*")):
-            if not path.name.endswith(".meta"):  # the graph, with paths and dates
-                digest.update(path.read_bytes())
-        return digest.hexdigest()
+        """Return the SHA-256 of the checkpoint's weights."""
+        return checkpoints.sha256(self.folder, self.iteration)
+
+    def preparation(self) -> dict | None:
+        """Return how the training's images were prepared, or None where that is not noted.
+
+        :return: ``reduce``, ``spacing_mm`` and ``method`` as :class:`data_prep.job.Parameters` has
+            them.
+        :raises DataError: the note is damaged.
+        """
+        path = self.folder / preparation.RECORD
+        try:
+            noted = json.loads(path.read_text(encoding="utf-8"))
+            spacing_mm = noted["spacing_mm"]
+            known = {key: noted[key] for key in preparation.KEYS}
+            return known | {"spacing_mm": tuple(spacing_mm) if spacing_mm else None}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} is damaged ({error}). Remove it, and give --reduce or --spacing, and "
+                "--method as in the training's preprocess."
+            ) from error
 
 
 def open_model(text: str) -> Model:

@@ -44,6 +44,8 @@ def read_hu(
     try:
         dataset, digest = read_whole(path, specific_tags=_TAGS)
         stored = stored_frames(dataset)
+    except MemoryError:
+        raise
     except Exception as error:  # each codec has exceptions of its own
         raise _fault(path, error) from error
 
@@ -60,6 +62,8 @@ def read_hu(
                 )
                 if hu.shape != (header.rows, header.columns):
                     raise DataError(f"decoded to {hu.shape}")
+            except MemoryError:
+                raise
             except Exception as error:  # as above
                 raise _fault(path, error) from error
             yield header, hu

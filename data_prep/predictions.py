@@ -6,7 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from data_prep import DataError
+from data_prep import DataError, geometry
 
 POSTFIX = "_niftynet_out"
 """NiftyNet's default ``output_postfix``."""
@@ -99,3 +99,22 @@ def read_foreground(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if array.ndim != 3:
         raise DataError(f"{path}: found shape {image.shape}, expected a volume (x, y, z).")
     return array, image.affine
+
+
+def read_on_grid(
+    path: Path, shape: tuple[int, int, int], affine_ras: np.ndarray, advice: str
+) -> np.ndarray:
+    """Read the foreground of a mask or probability map that is to lie on a grid.
+
+    :param advice: what to do where it does not.
+    :return: as :func:`read_foreground`.
+    :raises DataError: see there; or another shape, or another place.
+    """
+    array, found = read_foreground(path)
+    if array.shape != tuple(shape) or not geometry.same_grid(found, affine_ras, shape):
+        raise DataError(
+            f"{path} is on another grid: found shape {array.shape}, affine "
+            f"{found.round(3).tolist()}; expected shape {tuple(shape)}, affine "
+            f"{np.round(affine_ras, 3).tolist()} (RAS mm). {advice}"
+        )
+    return array

@@ -28,7 +28,16 @@ MAX_FILE_BYTES = 2**29
 MAX_INFLATED_BYTES = 2**28
 """Largest size to which a deflated file may grow; it is held twice while it is parsed."""
 
+MAX_ITEMS = 2**17
+"""Most sequence items of a file; pydicom takes 20 microseconds for one. A structure set of 30,000
+contours that each name their slice has 60,000, a segmentation of 10,000 frames some 80,000."""
+
+MAX_READS = 2**20
+"""Most pieces that a file may be read in, two or three for an element outside of a sequence whose
+length is told: some seconds."""
+
 _SMALL_READ, _LARGE_READ = 2**10, 2**16
+_HEADER_BYTES = 8  # with which pydicom begins an element: tag, VR and length (PS3.5 7.1)
 _MAX_META_BYTES = 2**20  # some hundred, where nothing is amiss
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _BULK_GROUPS = (0x3006, 0x7FE0)  # ROIs and contours; pixels
@@ -44,7 +53,38 @@ class NotDicomError(UnreadableError):
     """The file is empty, or does not begin as DICOM does."""
 
 
-class _Bounded(io.BufferedReader):
+class _Counted:
+    """A stream that ends the reading of a file of more items or pieces than any has.
+
+    A sequence whose length is told is parsed later, from the bytes that were read here; pixels,
+    where no items are, are not searched.
+    """
+
+    items = reads = 0
+    in_pixels = False
+    fault: Exception | None = None  # pydicom turns any that is raised here into its own
+
+    def read(self, size=-1):
+        content = super().read(size)
+        self.reads += 1
+        if size == _HEADER_BYTES:
+            self.in_pixels = content[:2] in (b"\xe0\x7f", b"\x7f\xe0")
+        if len(content) >= _HEADER_BYTES and not self.in_pixels:  # less is a look ahead
+            self.items += items_in(content)
+        if self.items > MAX_ITEMS:
+            self.fault = _too_many_items()
+        elif self.reads > MAX_READS:
+            self.fault = UnreadableError(f"more than {MAX_READS} elements: not read")
+        if self.fault:
+            raise self.fault
+        return content
+
+
+class _Content(_Counted, io.BytesIO):
+    """The content of a file in memory."""
+
+
+class _Bounded(_Counted, io.BufferedReader):
     """A file that never gives, nor makes room for, more than it holds.
 
     A damaged length field can ask for 4 GB, and Python would allocate them before it reads.
@@ -59,6 +99,11 @@ class _Bounded(io.BufferedReader):
         return super().read(size)
 
 
+def items_in(content: bytes) -> int:
+    """Return how many sequence items may begin in some bytes, in either byte order."""
+    return content.count(b"\xfe\xff\x00\xe0") + content.count(b"\xff\xfe\xe0\x00")
+
+
 @contextmanager
 def damage_named(what: str) -> Iterator[None]:
     """Turn whatever reading a damaged data set raises into a DataError that names the file.
@@ -71,7 +116,7 @@ def damage_named(what: str) -> Iterator[None]:
         yield
     except (UnreadableError, OSError) as error:
         raise DataError(f"{what}: {error}. Fetch the file again.") from error
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:
         found = f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
@@ -101,7 +146,7 @@ def read_whole(path: Path, **options) -> tuple[Dataset, str]:
     if size > MAX_FILE_BYTES:
         raise _too_large(size)
     content = path.read_bytes()
-    dataset = _parse(io.BytesIO(content), size, whole=True, **options)
+    dataset = _parse(_Content(content), size, whole=True, **options)
     return dataset, hashlib.sha256(content).hexdigest()
 
 
@@ -135,6 +180,7 @@ def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
             if DeflatedExplicitVRLittleEndian.encode() in start:
                 _check_inflated_size(stream, start)
             stream.seek(0)
+            stream.items = stream.reads = 0  # what was looked at so far is read again
             if "specific_tags" in options:
                 options["specific_tags"] = [Tag(name) for name in options["specific_tags"]]
             dataset = read_partial(stream, force=not preamble, **options)
@@ -147,10 +193,11 @@ def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
             if whole and _cut_off(dataset):
                 raise UnreadableError("damaged DICOM (it ends within a value)")
             return dataset
-    except UnreadableError:
+    except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # a damaged file can raise anything
-        raise UnreadableError(f"damaged DICOM ({type(error).__name__})") from error
+        fault = stream.fault or UnreadableError(f"damaged DICOM ({type(error).__name__})")
+        raise fault from error
 
 
 def _meta_bytes(start: bytes) -> int:
@@ -173,18 +220,26 @@ def _beyond_header(tag: BaseTag, vr: str | None, length: int) -> bool:
 def _check_inflated_size(stream, start: bytes) -> None:
     """Refuse a deflated data set (PS3.5 A.5) that would fill the memory, without inflating it all.
 
-    :raises UnreadableError: it grows beyond ``MAX_INFLATED_BYTES``.
+    :raises UnreadableError: it grows beyond ``MAX_INFLATED_BYTES``, or has too many items.
     """
     if start[132:136] != b"\x02\x00\x00\x00":
         raise UnreadableError("damaged DICOM (deflated, and no length of the meta information)")
     stream.seek(144 + int.from_bytes(start[140:144], "little"))
-    inflater, grown = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    inflater, grown, items, end = zlib.decompressobj(-zlib.MAX_WBITS), 0, 0, b""
     while not inflater.eof and (packed := inflater.unconsumed_tail or stream.read(_LARGE_READ)):
-        grown += len(inflater.decompress(packed, 2**24))
+        part = inflater.decompress(packed, 2**22)
+        items += items_in(part) + items_in(end + part[:3])  # one may be cut in two
+        grown, end = grown + len(part), part[-3:]
+        if items > MAX_ITEMS:
+            raise _too_many_items()
         if grown > MAX_INFLATED_BYTES:
             raise UnreadableError(
                 f"deflated, and grows beyond {MAX_INFLATED_BYTES} bytes: not read"
             )
+
+
+def _too_many_items() -> UnreadableError:
+    return UnreadableError(f"more than {MAX_ITEMS} sequence items: not read")
 
 
 def _too_large(size: int) -> UnreadableError:

@@ -45,6 +45,18 @@ class Grid:
     ratio: tuple[float, float, float]
 
 
+def coarse_grid(
+    shape: tuple[int, int, int],
+    affine: np.ndarray,
+    factor: int,
+    spacing_mm: tuple[float, float, float] | None,
+) -> Grid:
+    """Return :func:`spaced_grid` where there is a spacing, else :func:`reduced_grid`."""
+    if spacing_mm is None:
+        return reduced_grid(shape, affine, factor)
+    return spaced_grid(shape, affine, spacing_mm)
+
+
 def reduced_grid(shape: tuple[int, int, int], affine: np.ndarray, factor: int) -> Grid:
     """Return the grid of ``factor`` x ``factor`` x 1 native voxels to one.
 

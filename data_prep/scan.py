@@ -180,6 +180,8 @@ def _scan_part(job: tuple[Path, list[Path]]) -> _Part:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "its header needs more memory than there is"
     ours = isinstance(error, (DataError, OSError))
     return str(error) if ours else f"damaged header ({type(error).__name__})"
 

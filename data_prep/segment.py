@@ -5,19 +5,21 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from data_prep import DataError, derived, files, geometry, panels, planes, predictions, resample
+from data_prep.job import Parameters
 from data_prep.model import Model, infer, open_model
 from data_prep.scan import CtSeries, scan
 from data_prep.series import Volume, choose_series, read_volume
 from data_prep.write_rtstruct import write_rtstruct
 from data_prep.write_seg import write_seg
-from niftynet_ext import RESEARCH_USE, ensemble
+from niftynet_ext import RESEARCH_USE, ensemble, postprocess
+from niftynet_ext.training import preparation
 
 NIFTI, SEG, RTSTRUCT = "mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm"
 OVERLAY, SUMMARY = "overlay.png", "summary.json"
@@ -32,12 +34,15 @@ class Options:
 
     :param label: name of the ROI and of the segment
     :param series_uid: the CT series to take, where there are several
-    :param reduce: in-plane factor of the training's ``preprocess``
+    :param given: ``reduce``, ``spacing_mm`` and ``method`` of :class:`data_prep.job.Parameters`, in
+        the place of those of the training
+    :param steps: of :func:`niftynet_ext.postprocess.parse_plan`; none by default
     """
 
     label: str = derived.DEFAULT_LABEL
     series_uid: str = ""
-    reduce: int = 2
+    given: dict = field(default_factory=dict)
+    steps: str = ""
 
 
 def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options) -> dict:
@@ -57,16 +62,19 @@ def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options)
         )
     if out_dir.resolve().is_relative_to(dicom_dir.resolve()):
         raise DataError(f"--out {out_dir} lies within --dicom {dicom_dir}. Choose one beside it.")
+    plan = postprocess.parse_plan(options.steps) if options.steps else ()
     opened = [open_model(text) for text in models]
+    parameters, warnings = _parameters(opened, options.given)
     series = _find_series(dicom_dir, options.series_uid)
     volume = read_volume(series)
     sources = derived.read_sources(series, volume.sop_instance_uids)
     files.make_folder(out_dir)
     with tempfile.TemporaryDirectory(prefix=".segment-", dir=out_dir) as folder:
         work_dir, done_dir = Path(folder), Path(folder, "done")
-        coarse, affine = _mean_probability(volume, opened, options.reduce, work_dir)
+        coarse, affine = _mean_probability(volume, opened, parameters, work_dir)
         native = geometry.lps_to_ras(volume.affine_lps)
         mask = resample.to_native_mask(coarse, affine, volume.array.shape, native)
+        mask, steps = _take(plan, mask, native, volume)
         algorithm = derived.Algorithm(_name(opened), _joint_sha256(opened))
         files.write_nifti(done_dir / NIFTI, mask.astype(np.uint8), native, RESEARCH_USE)
         drawn = mask[:, :, volume.layout.nearest]  # an interpolated slice is none to refer to
@@ -74,10 +82,70 @@ def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options)
         write_rtstruct(done_dir / RTSTRUCT, drawn, sources, options.label, algorithm)
         _draw(done_dir / OVERLAY, volume, mask, native)
         summary = _summary(volume, mask, float(coarse.max()), opened, options)
+        summary |= {
+            "prepared": {key: getattr(parameters, key) for key in preparation.KEYS},
+            "steps": steps,
+            "warnings": warnings,
+        }
         files.write_json(done_dir / SUMMARY, summary)
         for name in (NIFTI, SEG, RTSTRUCT, OVERLAY, SUMMARY):
             (done_dir / name).replace(out_dir / name)
     return summary
+
+
+def _parameters(models: list[Model], given: dict) -> tuple[Parameters, list[str]]:
+    """Return how to prepare the CT, as for the training unless told otherwise, and warnings.
+
+    :raises DataError: the trainings differ, or a value makes no sense.
+    """
+    noted = [(model, model.preparation()) for model in models]
+    known = [one for _, one in noted if one is not None]
+    if not given and any(one != known[0] for one in known):
+        told = "; ".join(f"{model.folder}: {_told(one)}" for model, one in noted if one)
+        raise DataError(
+            f"The models were trained on images prepared in different ways: {told}. Segment with "
+            "one of them, or give --reduce or --spacing, and --method."
+        )
+    parameters = replace(Parameters(), **(known[0] if known else {}))
+    if "reduce" in given:
+        parameters = replace(parameters, spacing_mm=None)
+    parameters = replace(parameters, **given)
+    parameters.check()
+    taken = {key: getattr(parameters, key) for key in preparation.KEYS}
+    warnings = []
+    for model, one in noted:
+        if one is None:
+            warnings.append(
+                f"{model.folder} does not tell how the images of its training were prepared; "
+                f"{_told(taken)} was taken."
+            )
+        elif one != taken:
+            warnings.append(
+                f"{model.folder} was trained on images of {_told(one)}, asked for was "
+                f"{_told(taken)}: its probabilities may be wrong."
+            )
+    return parameters, warnings
+
+
+def _told(one: dict) -> str:
+    """Return a preparation as the options that ask for it."""
+    spacing_mm = one["spacing_mm"]
+    grid = f"--reduce {one['reduce']}"
+    if spacing_mm is not None:
+        grid = "--spacing " + " ".join(f"{mm:g}" for mm in spacing_mm)
+    return f"{grid} --method {one['method']}"
+
+
+def _take(
+    plan: tuple[postprocess.Step, ...], mask: np.ndarray, affine_ras: np.ndarray, volume: Volume
+) -> tuple[np.ndarray, list[dict]]:
+    """Return the mask after the steps of a plan, and its volume after each."""
+    voxel_ml, steps = geometry.voxel_volume_ml(affine_ras), []
+    for step in plan:
+        mask = postprocess.apply(mask, affine_ras, (step,), (volume.array, affine_ras))
+        volume_ml = round(float(np.count_nonzero(mask)) * voxel_ml, 3)
+        steps.append({"step": str(step), "volume_ml": volume_ml})
+    return mask, steps
 
 
 def _find_series(dicom_dir: Path, series_uid: str) -> CtSeries:
@@ -99,26 +167,25 @@ def _find_series(dicom_dir: Path, series_uid: str) -> CtSeries:
 
 
 def _mean_probability(
-    volume: Volume, models: list[Model], factor: int, work_dir: Path
+    volume: Volume, models: list[Model], parameters: Parameters, work_dir: Path
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the models' mean probability on the coarse grid, float32 (x, y, z), and its affine."""
     native = geometry.lps_to_ras(volume.affine_lps)
-    grid = resample.reduced_grid(volume.array.shape, native, factor)
+    grid = resample.coarse_grid(
+        volume.array.shape, native, parameters.reduce, parameters.spacing_mm
+    )
     image = work_dir / f"{_ID}.nii.gz"
-    files.write_nifti(image, resample.resample_image(volume.array, grid), grid.affine)
+    files.write_nifti(image, resample.resample_image(volume.array, grid, parameters.method),
+                      grid.affine)
     files.write_csv(work_dir / "ct.csv", [(_ID, image.resolve())])
 
     def probabilities() -> Iterator[np.ndarray]:
         for number, model in enumerate(models):
             path = infer(model, work_dir / "ct.csv", work_dir / str(number))[_ID]
-            probability, found = predictions.read_foreground(path)
-            same_place = geometry.same_grid(found, grid.affine, grid.shape)
-            if probability.shape != grid.shape or not same_place:
-                raise DataError(
-                    f"--model {model.folder}: its output has shape {probability.shape}, expected "
-                    f"the input's {grid.shape} at the same place. Was it trained with another "
-                    "pixdim?"
-                )
+            probability = predictions.read_on_grid(
+                path, grid.shape, grid.affine,
+                f"It is of --model {model.folder}: was that trained with another pixdim?",
+            )
             resample.check_probability(probability)
             shutil.rmtree(work_dir / str(number))
             yield probability

@@ -1,6 +1,7 @@
 """DICOM SEG: the list of segments, and the frames of one as a mask on a CT's grid."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from data_prep import DataError, geometry
-from data_prep.contours import group_by_plane, planes_of
+from data_prep.contours import SAME_PLANE_TOLERANCE, planes_of
 from data_prep.derived import MANUFACTURER
 from data_prep.reading import damage_named, read_header, read_whole
 from data_prep.rois import Candidate, EmptyRoiError
@@ -108,26 +109,26 @@ def build_mask(
         dataset, _ = segmentation.content
         frames = _frames(dataset, segment.number, where)
         pixels = _reader(dataset, where)
-    planes, counts, entries = planes_of(volume), Counter(), []
+    planes, counts, by_plane = planes_of(volume), Counter(), {}
     for index, affine_lps in frames:
         position_mm = float(affine_lps[:3, 3] @ volume.normal)
-        with damage_named(where):
-            drawn = pixels(index, segment.number)
-        if not drawn.any():
-            continue
-        if not planes.holds(position_mm):
-            counts["frames lie outside the CT's range of slices and were left out"] += 1
-            continue
-        mask, outside = place_frame(drawn, affine_lps, volume, where)
-        counts["pixels lie outside the image; the mask ends there"] += outside
-        entries.append((position_mm, mask))
-    by_plane, left_out = group_by_plane(planes, entries)
-    counts["frames lie between slices, beside a nearer one, and were left out"] += left_out
+        if planes.holds(position_mm):
+            k, distance_mm = planes.nearest(position_mm)
+            by_plane.setdefault(k, []).append((distance_mm, position_mm, index, affine_lps))
+        else:
+            with damage_named(where):
+                outside = pixels(index, segment.number).any()
+            counts["frames lie outside the CT's range of slices and were left out"] += outside
+    masks = {}
+    for k, entries in by_plane.items():
+        mask = _draw_plane(entries, lambda index: pixels(index, segment.number), volume, counts,
+                           where)
+        if mask is not None:
+            masks[k] = mask
     counts["frames lie where the CT lacks a slice and were put on the interpolated one"] += sum(
-        not planes.real[k] for k in by_plane
+        not planes.real[k] for k in masks
     )
     warnings = [f"Segment {segment.name}: {n} {what}." for what, n in counts.items() if n]
-    masks = {k: np.logical_or.reduce(same) for k, same in by_plane.items()}
     if not any(mask.any() for mask in masks.values()):
         raise EmptyRoiError(
             f"{where}: {len(frames)} frames mark no pixel of the CT. {' '.join(warnings)} Check "
@@ -135,6 +136,39 @@ def build_mask(
         )
     spacing_mm = tuple(geometry.spacing_mm(volume.affine_lps)[:2])
     return spread_masks(masks, planes, volume.array.shape[:2], spacing_mm), warnings
+
+
+def _draw_plane(
+    entries: list[tuple[float, float, int, np.ndarray]],
+    pixels: Callable[[int], np.ndarray],
+    volume: Volume,
+    counts: Counter,
+    where: str,
+) -> np.ndarray | None:
+    """Unite the frames at the position nearest to a plane, one in memory at a time.
+
+    Frames without a pixel are none: some writers store them for all slices.
+
+    :param entries: distance to the plane, position along the normal, index and affine of each.
+    :param counts: what was left out is added.
+    :return: bool (x, y), or None where no frame has a pixel.
+    """
+    tolerance_mm = SAME_PLANE_TOLERANCE * volume.layout.step_mm
+    mask, nearest_mm = None, 0.0
+    for _, position_mm, index, affine_lps in sorted(entries, key=lambda entry: entry[0]):
+        with damage_named(where):
+            drawn = pixels(index)
+        if not drawn.any():
+            continue
+        if mask is None:
+            mask, nearest_mm = np.zeros(volume.array.shape[:2], bool), position_mm
+        if abs(position_mm - nearest_mm) > tolerance_mm:
+            counts["frames lie between slices, beside a nearer one, and were left out"] += 1
+            continue
+        placed, outside = place_frame(drawn, affine_lps, volume, where)
+        mask |= placed
+        counts["pixels lie outside the image; the mask ends there"] += outside
+    return mask
 
 
 def _check_frame(volume: Volume, segmentation: Segmentation, where: str) -> None:

@@ -1,5 +1,6 @@
 """``python -m niftynet_ext``: evaluate, select, ensemble, postprocess, report."""
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def _parser():
                      help="masks or probabilities, one folder for each model")
     one.add_argument("--out", type=Path, required=True, help="folder for CSV and JSON")
     one.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    one.add_argument("--compare", nargs="+", metavar="NAME[@ITERATION]",
+                     help="test these models against each other only (default: every two)")
     one.set_defaults(run=_evaluate)
 
     one = commands.add_parser("select", help="each model's best checkpoint by Dice3D",
@@ -97,21 +100,35 @@ def _add_references(parser, default=None):
 
 def _evaluate(options):
     models = [cohort.parse_model(text) for text in options.predictions]
+    known = [cohort.label(*one[:2]) for one in models]
+    unknown = [one for one in options.compare or () if one not in known]
+    if unknown:
+        raise DataError(f"--compare {' '.join(unknown)}: no such model; found {', '.join(known)}.")
     scored = score_models(models, options.references, options.set)
-    _show_and_write(scored, options.out, options.seed, references=str(options.references),
-                    predictions={cohort.label(*one[:2]): str(one.folder) for one in models})
+    _show_and_write(scored, options.out, options.seed, among=options.compare,
+                    references=_seen_from(options.out, options.references),
+                    predictions={cohort.label(*one[:2]): _seen_from(options.out, one.folder)
+                                 for one in models})
 
 
-def _show_and_write(scored, out, seed, against=None, **about):
+def _seen_from(folder, path):
+    """
+    :return: a path relative to the folder whose files name it, so that they may move together
+    """
+    return os.path.relpath(path, folder)
+
+
+def _show_and_write(scored, out, seed, against=None, among=None, **about):
     """Print the tables of each set, and write all of them.
 
     :param scored: list of what :func:`~.evaluation.cohort.score_model` returns
     :param against: model to compare the others with, by default every two
+    :param among: models to compare, by default all
     :param about: further entries of the JSON file
     """
     patients, by_slice = (pd.concat(one, ignore_index=True) for one in zip(*scored, strict=True))
     summary = cohort.summarise(patients, by_slice, seed)
-    tests = cohort.compare(patients, against)
+    tests = cohort.compare(patients, against, among)
     tables.write(out, summary, patients, by_slice, tests, seed=seed, **about)
     console = Console(width=max(Console().width, WIDTH))
     for group in patients["set"].unique():
@@ -142,6 +159,9 @@ def _select(options):
 
 
 def _ensemble(options):
+    if len(options.predictions) < 2:
+        raise DataError(f"--predictions is one folder, {options.predictions[0]}: expected those of "
+                        f"two models or more.")
     written = ensemble.ensemble(options.predictions, options.out, options.weights, options.method)
     print(f"{len(written)} patients of {len(options.predictions)} models are in {options.out}.")
 
@@ -173,7 +193,8 @@ def _postprocess(options):
         return cohort.score_model(model, references, options.set, unlabelled, alter)
     scored = [stage(count) for count in range(len(plan) + 1)]
     _show_and_write(scored, options.out, 0, against=scored[0][0]["model"][0],
-                    references=str(options.references), predictions=str(folder),
+                    references=_seen_from(options.out, options.references),
+                    predictions=_seen_from(options.out, folder),
                     steps=[str(step) for step in plan])
 
 

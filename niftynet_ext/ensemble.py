@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import DataError, files, geometry, predictions, resample
+from data_prep import DataError, files, predictions, resample
 from niftynet_ext import RESEARCH_USE
 
 METHODS = ("mean", "majority")
@@ -103,12 +103,8 @@ def _read_all(paths):
     """
     shape, affine = predictions.read_grid(paths[0])
     for path in paths:
-        array, found = predictions.read_foreground(path)
-        if array.shape != shape or not geometry.same_grid(found, affine, shape):
-            raise DataError(
-                f"{path} is on another grid than {paths[0]}: found shape {array.shape}, affine "
-                f"{found.round(3).tolist()}; expected shape {shape}, affine "
-                f"{affine.round(3).tolist()} (RAS mm). Predict with all models on the same images.")
+        array = predictions.read_on_grid(path, shape, affine, f"That of {paths[0]} is expected of "
+                                         f"all: predict with all models on the same images.")
         try:
             resample.check_probability(array)
         except DataError as error:

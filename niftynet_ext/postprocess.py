@@ -9,18 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from data_prep import DataError, geometry
+from data_prep import DataError, geometry, lungs
 from niftynet_ext.evaluation.lesions import components
 from niftynet_ext.evaluation.masks import bounding_box
 
 BODY_HU = -300
 """Above it is body, in the mean of fat, bone and cushions' air."""
-
-AIR_HU = -400
-"""Below it is air or lung; consolidated lung and tumours are above."""
-
-MIN_LUNG_ML = 100.0
-"""Air within the body of less volume is bowel, trachea or stomach."""
 
 
 class Step(NamedTuple):
@@ -93,11 +87,15 @@ def body_box(ct_hu, affine, margin_mm=0.0):
     :return: (2, 3) lowest and highest corner, in the frame of the affine
     :raises DataError: there is no body
     """
-    return _box_mm(keep_largest(ct_hu > BODY_HU), affine, margin_mm, "body")
+    box = bounding_box(keep_largest(ct_hu > BODY_HU))
+    if box[0].stop == 0:
+        raise _not_there("body")
+    ends = np.array([[one.start for one in box], [one.stop - 1 for one in box]])
+    return _box_mm(ends, affine, margin_mm)
 
 
 def lung_box(ct_hu, affine, margin_mm=0.0):
-    """Box of the lungs: air that lies in the body in every slice, and is large.
+    """Box of the lungs as ``data_prep check`` finds them (:func:`data_prep.lungs.find_lungs`).
 
     :param ct_hu: (x, y, z) in Hounsfield units
     :param affine: 4x4 of the CT, axes along the patient's
@@ -105,10 +103,10 @@ def lung_box(ct_hu, affine, margin_mm=0.0):
     :return: (2, 3) lowest and highest corner, in the frame of the affine
     :raises DataError: there is no lung
     """
-    body = fill_holes(keep_largest(ct_hu > BODY_HU))
-    air = body & (ct_hu < AIR_HU)
-    lungs = keep_components(air, geometry.spacing_mm(affine), MIN_LUNG_ML)
-    return _box_mm(lungs, affine, margin_mm, "lung")
+    found = lungs.find_lungs(ct_hu, geometry.spacing_mm(affine), margin_mm=0.0)
+    if found is None:
+        raise _not_there("lung")
+    return _box_mm(np.array([found.low, found.high]), affine, margin_mm)
 
 
 # name: (needs a number, needs the CT)
@@ -184,12 +182,16 @@ def _keep(mask, choose):
     return kept
 
 
-def _box_mm(mask, affine, margin_mm, name):
-    box = bounding_box(mask)
-    if not mask[box].size:
-        raise DataError(f"the CT has no {name}: is it a thorax, in Hounsfield units? Leave out the "
-                        f"step {name}_box.")
-    # from the outer faces of its first and last voxels
-    faces = np.array([[one.start - 0.5 for one in box], [one.stop - 0.5 for one in box]])
+def _not_there(name):
+    return DataError(f"the CT has no {name}: is it a thorax, in Hounsfield units? Leave out the "
+                     f"step {name}_box.")
+
+
+def _box_mm(ends, affine, margin_mm):
+    """
+    :param ends: (2, 3) indices of the first and the last voxel
+    :return: (2, 3) corners: their outer faces, widened by the margin
+    """
+    faces = ends + [[-0.5], [0.5]]
     corners = faces @ affine[:3, :3].T + affine[:3, 3]
     return np.array([corners.min(axis=0) - margin_mm, corners.max(axis=0) + margin_mm])

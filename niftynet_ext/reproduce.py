@@ -16,12 +16,18 @@ import sys
 from pathlib import Path
 
 from data_prep import DataError, files
+from data_prep.split import PHASES
 from niftynet_ext import rounds, selection
 from niftynet_ext.evaluation import cases
+from niftynet_ext.evaluation.cohort import label as cohort_label
 
 NETWORKS = ("densehighres3dnet_v1", "densehighres3dnet_v2", "highres3dnet_matched")
 DONE = Path("reproduce.json")
 """What ran, in the folder of the study."""
+
+_PAPER_SPLIT = "260 40 40"
+"""Patients for training, validation and test (paper 4.1); of 421 usable ones 81 are left out. Who
+was in which set of the paper is not public."""
 
 PHANTOM = "phantom"
 _PHANTOM_PATIENTS = "--patients 7 --matrix 64 --slices 20"
@@ -116,11 +122,12 @@ def run(cohort, scale, config_dir):
         study.run("data_prep", "preprocess --dicom dicom --out data --split 4 2 1")
     else:
         study.run("data_prep", f"download --collection {cohort} --out dicom --yes")
-        study.run("data_prep", "preprocess --dicom dicom --out data")
+        study.run("data_prep", f"preprocess --dicom dicom --out data --split {_PAPER_SPLIT}")
     plan = " ".join(f"{stage.loss}:{stage.last}" for stage in study.plan)
     for path in configs:
         study.run("niftynet_ext.rounds", f"-c {path} --plan '{plan}'")
-    everybody = list(cases.find_references("data")[0])
+    references, _ = cases.find_references("data")
+    everybody = [one for one, reference in references.items() if reference.set in PHASES]
     models = [selection.infer(path, stage.last, "All", everybody)
               for path in configs for stage in study.plan]
     folders = " ".join(f"{one.name}@{one.iteration}={one.folder.relative_to(Path.cwd())}"
@@ -128,10 +135,13 @@ def run(cohort, scale, config_dir):
     study.run("niftynet_ext", f"select --references data --set Validation --out best.json "
                               f"--predictions {folders}")
     best = json.loads(Path("best.json").read_text(encoding="utf-8"))["best"]
+    # the questions of the study: does one network differ from another, and the ensemble from each?
+    # not how each iteration differs from all others, which would adjust these away
+    compared = [*(cohort_label(one["model"], one["iteration"]) for one in best), "ensemble"]
     study.run("niftynet_ext", "ensemble --out ensemble --predictions "
                               + " ".join(one["folder"] for one in best))
     study.run("niftynet_ext", f"evaluate --references data --out evaluation --predictions "
-                              f"{folders} ensemble=ensemble")
+                              f"{folders} ensemble=ensemble --compare {' '.join(compared)}")
     study.run("niftynet_ext", "report --evaluation evaluation")
 
 

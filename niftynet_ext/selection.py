@@ -1,4 +1,5 @@
 """Each model's best checkpoint, by Dice3D on the validation patients (paper 4.3)."""
+import json
 import shlex
 from pathlib import Path
 
@@ -10,9 +11,15 @@ from niftynet_ext.evaluation import cases
 from niftynet_ext.evaluation.cohort import Model
 from niftynet_ext.training import checkpoints
 
+CHECKPOINT = "checkpoint.json"
+"""File beside predictions: iteration and SHA-256 of the checkpoint that made them."""
+
 
 def infer(config, iteration, which, wanted):
     """Run ``net_segment inference`` of one checkpoint, unless its predictions are there already.
+
+    Beside the predictions the hash of their checkpoint is noted: those of a network that was
+    trained anew since, or of an inference that broke off, are removed and made again.
 
     :param config: path of the network's ini file
     :param iteration: of the checkpoint
@@ -29,7 +36,9 @@ def infer(config, iteration, which, wanted):
         raise DataError(f"{model_dir} has no checkpoint of iteration {iteration}. Choose among "
                         f"{', '.join(map(str, saved)) or 'none: train first'}.")
     log = model_dir / f"{folder.name}.log"
-    if not _complete(folder, wanted):
+    checkpoint = {"iteration": iteration, "sha256": checkpoints.sha256(model_dir, iteration)}
+    if _noted(folder) != checkpoint or not _complete(folder, wanted):
+        _clear(folder)
         words = ["net_segment", "inference", "-c", str(config), "--inference_iter", str(iteration),
                  "--dataset_to_infer", which.lower(), "--save_seg_dir", str(folder)]
         print(shlex.join(words), flush=True)
@@ -37,7 +46,27 @@ def infer(config, iteration, which, wanted):
         if code or not _complete(folder, wanted):
             raise DataError(f"net_segment did not predict all {len(wanted)} patients of the set "
                             f"{which} (exit code {code}). Read {log}.")
+        files.write_json(folder / CHECKPOINT, checkpoint)
     return Model(model_dir.name, iteration, folder)
+
+
+def _noted(folder):
+    """
+    :return: what is noted of the checkpoint that a folder's predictions are of, or None
+    """
+    try:
+        return json.loads((folder / CHECKPOINT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _clear(folder):
+    """Remove predictions, NiftyNet's list of them, and what is noted of them."""
+    if folder.is_dir():
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        (folder / predictions.INFERRED_LIST).unlink(missing_ok=True)
+        for path in predictions.find(folder).values():
+            path.unlink()
 
 
 def _complete(folder, wanted):

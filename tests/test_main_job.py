@@ -82,6 +82,8 @@ def split(job, phase):
 def test_training_in_rounds(job, trained):
     assert checkpoints.whole(job / "demo" / "model")[-1] == 5
     assert {3, 5} <= set(checkpoints.whole(job / "demo" / "model"))
+    noted = json.loads((job / "demo" / "model" / "preprocess.json").read_text())
+    assert noted == {"reduce": 2, "spacing_mm": None, "method": "cubic"}
     calls = [line for line in trained.splitlines() if line.startswith("net_segment")]
     assert len(calls) == 2 and "--starting_iter 3" in calls[1] and "Focal" in calls[1]
     assert re.search(r"\[train\] 5/5  loss 0\.\d+  mean 0\.\d+  \d+\.\d\d s/iteration "

@@ -163,15 +163,17 @@ def _quartiles(name, values):
             for quartile, value in zip(QUARTILES, found, strict=True)}
 
 
-def compare(patients, against=None):
+def compare(patients, against=None, among=None):
     """Paired tests of every two models (or iterations) on the patients of a set.
 
     Wilcoxon's signed-rank test on each measure of :data:`TESTED`, adjusted by Holm over all tests
-    of the set. Patients for whom a measure is undefined (nan) in either model are left out of its
-    test; ``patients`` counts those that took part.
+    of the set: the fewer models a question is about, the less is adjusted away. Patients for whom a
+    measure is undefined (nan) in either model are left out of its test; ``patients`` counts those
+    that took part.
 
     :param patients: DataFrame of :func:`score_model`, of any number of models
     :param against: :func:`label` of the one model to compare the others with; by default all pairs
+    :param among: labels of the models to compare; by default all
     :return: DataFrame: set, measure, first, second, patients, mean difference (second - first) of
         those finite in both, p, p_holm
     :raises DataError: two models have different patients of a set
@@ -179,7 +181,8 @@ def compare(patients, against=None):
     rows = []
     for group, table in patients.groupby("set", sort=False):
         models = {label(*keys): one.set_index("id")
-                  for keys, one in table.groupby(KEYS[:2], dropna=False, sort=False)}
+                  for keys, one in table.groupby(KEYS[:2], dropna=False, sort=False)
+                  if among is None or label(*keys) in among}
         tests = []
         pairs = [(against, one) for one in models if one != against] if against else \
             combinations(models, 2)

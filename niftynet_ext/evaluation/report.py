@@ -41,8 +41,12 @@ def write_report(evaluation_dir, path):
     try:
         about = json.loads((evaluation_dir / "evaluation.json").read_text(encoding="utf-8"))
         found = tables.read(evaluation_dir)
-        references, folders = about["references"], about["predictions"]
-        folders = folders if isinstance(folders, dict) else {}  # of postprocess: no model's own
+        # relative to the evaluation, wherever it is read from
+        references = evaluation_dir / about["references"]
+        folders = about["predictions"]
+        if not isinstance(folders, dict):  # of postprocess: no model's own
+            folders = {}
+        folders = {name: evaluation_dir / one for name, one in folders.items()}
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{evaluation_dir} holds no evaluation ({error}). Run python -m "
                         f"niftynet_ext evaluate --out {evaluation_dir} first.") from error
@@ -66,7 +70,7 @@ def read_trainings(folders):
         lies in a model folder with events
     """
     found = {}
-    for model_dir in dict.fromkeys(Path(folder).absolute().parent for folder in folders):
+    for model_dir in dict.fromkeys(Path(folder).resolve().parent for folder in folders):
         curves = [events.read_curve(model_dir, phase) for phase in events.PHASES]
         if any(len(curve.losses) for curve in curves):
             found[model_dir.name] = (*curves, events.read_stages(model_dir))

@@ -7,6 +7,7 @@ way leaves temporary files, or data without an index. An index is a table of key
 format (tensorflow/core/lib/io/format.cc); each value is a BundleEntryProto
 (tensorflow/core/protobuf/tensor_bundle.proto) with the place of a tensor in the data file.
 """
+import hashlib
 import re
 import shutil
 import struct
@@ -126,6 +127,19 @@ def whole(model_dir):
     indices = ((NUMBER.search(path.name), path)
                for path in Path(model_dir, "models").glob("model.ckpt-*.index"))
     return sorted(int(match[1]) for match, path in indices if match and is_whole(path))
+
+
+def sha256(model_dir, iteration):
+    """
+    :param model_dir: NiftyNet's model folder
+    :param iteration: of the checkpoint
+    :return: SHA-256 over its data and index files, as hexadecimal digits
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(model_dir, "models").glob(f"model.ckpt-{iteration}.*")):
+        if not path.name.endswith(".meta"):  # the graph, with paths and dates
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def latest(model_dir):

@@ -81,6 +81,9 @@ def prepare(driver, initialise, workflow, inputs):
                 driver.app, inputs, getattr(driver.inference_param, "spatial_window_size", ()))
     if seed >= 0:
         seeds.seed_application(driver.app, seed, start)
+    if training and inputs:  # after all checks: a training that is refused leaves no note
+        from niftynet_ext.training import preparation
+        preparation.note(system.model_dir, inputs)
     return None
 
 

@@ -68,6 +68,44 @@ def test_a_label_that_is_cut_and_a_refusal_are_found(cohort, tmp_path):
     assert first["verdict"] == third["verdict"] == "warn"
 
 
+def test_what_most_patients_have_is_expected_of_all(patient, tmp_path, capsys):
+    for name in "ABCD":
+        made = patient(name, slices=4 + ord(name) % 7).write()
+        if name != "D":
+            made.structures({"GTV-1": [(2, square(3.5, 12.5))]})
+        if name != "B":
+            frame = np.zeros((24, 28))
+            frame[4:13, 4:13] = 1
+            made.segmentation({"GTV-1": {2: frame}})
+    shutil.copy(tmp_path / "dicom/A/rs.dcm", tmp_path / "dicom/A/again.dcm")  # more is no fault
+    assert main(["check", "--dicom", str(tmp_path / "dicom"), "--out", str(tmp_path / "out")]) == 0
+    entries = json.loads((tmp_path / "out" / check.REPORT).read_text())["patients"]
+    assert all(one["expected"] == {"CT": 1, "RTSTRUCT": 1, "SEG": 1} for one in entries)
+    assert entries[0]["found"] == {"CT": 1, "RTSTRUCT": 2, "SEG": 1}
+    for entry, told in zip(entries, [None, "1 CT, 1 RTSTRUCT, 0 SEG", None,
+                                     "1 CT, 0 RTSTRUCT, 1 SEG"], strict=True):
+        texts = [text for text in entry["findings"] if "as most patients" in text]
+        assert [text.split(";")[0] for text in texts] == ([f"Found {told}"] if told else [])
+        assert not told or entry["verdict"] == "warn"
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    [row] = [line for line in lines if line[:1] == ["B"] and "warn" in line]
+    assert row[1:6] == ["1", "1", "0", "of", "1"]
+
+
+def test_only_what_the_rule_asks_for_is_expected(patient, tmp_path):
+    rule = {"classes": [{"value": 1, "names": ["GTV-1"]}], "sources": ["RTSTRUCT"]}
+    (tmp_path / "rule.json").write_text(json.dumps(rule))
+    for name, slices in (("A", 4), ("B", 5), ("C", 6)):
+        made = patient(name, slices=slices).write()
+        made.structures({"GTV-1": [(2, square(3.5, 12.5))]})
+        if name != "C":
+            made.segmentation({"GTV-1": {2: np.ones((24, 28))}})
+    parameters = Parameters(roi=str(tmp_path / "rule.json"))
+    entries = check.check_cohort(tmp_path / "dicom", tmp_path / "out", parameters)["patients"]
+    assert entries[2]["expected"] == {"CT": 1, "RTSTRUCT": 1}
+    assert not any("as most patients" in text for text in entries[2]["findings"])
+
+
 def test_two_ids_with_one_ct_warn(patient, tmp_path):
     for name, slices in (("A", 6), ("B", 6), ("C", 5)):  # A and B have the same numbers
         patient(name, slices=slices).write().structures({"GTV-1": [(2, square(3.5, 12.5))]})

@@ -9,8 +9,11 @@ from rich.console import Console
 
 from data_prep import DataError, scan
 from data_prep.cohort import Parameters, prepare_cohort, report
+from data_prep.split import UNUSED
 
 from .conftest import rows, square, tree
+
+THIRDS = (1 / 3, 1 / 3, 1 / 3)
 
 
 def test_layout_lists_and_manifest(dicom, tmp_path):
@@ -161,7 +164,7 @@ def phases_of(manifest):
 
 def test_a_later_run_keeps_everybodys_phase(dicom, patient, tmp_path):
     run = lambda **options: phases_of(  # noqa: E731
-        prepare_cohort(dicom, tmp_path / "out", Parameters(split=(1, 1, 1), **options))
+        prepare_cohort(dicom, tmp_path / "out", Parameters(split=THIRDS, **options))
     )
     first = run()
     (dicom / "P1" / "rs.dcm").rename(tmp_path / "rs.dcm")
@@ -172,8 +175,20 @@ def test_a_later_run_keeps_everybodys_phase(dicom, patient, tmp_path):
     assert sorted(second) == ["A1", "A2", "A3", "P2", "x"]
     (tmp_path / "rs.dcm").rename(dicom / "P1" / "rs.dcm")
     assert run() == second | {"P1": first["P1"]}  # back after a run that refused it
-    fresh = prepare_cohort(dicom, tmp_path / "new", Parameters(split=(1, 1, 1), seed=1))
+    fresh = prepare_cohort(dicom, tmp_path / "new", Parameters(split=THIRDS, seed=1))
     assert run(seed=1) == phases_of(fresh)
+
+
+def test_whom_the_split_leaves_out_is_prepared_and_in_no_list(dicom, tmp_path):
+    manifest = prepare_cohort(dicom, tmp_path / "out", Parameters(split=(1, 0, 1)))
+    phases = phases_of(manifest)
+    assert sorted(phases.values()) == ["Inference", "Training", UNUSED]
+    [unused] = [one for one, phase in phases.items() if phase == UNUSED]
+    assert (tmp_path / f"out/images/{unused}.nii.gz").is_file()
+    for name in ("ct.csv", "label.csv", "split.csv"):
+        assert {row[0] for row in rows(tmp_path / "out" / name)} == set(phases) - {unused}
+    assert unused not in manifest["dealt"]
+    assert "1 of 3 patients are in no set and in no list" in manifest["warnings"][0]
 
 
 def test_files_of_a_patient_that_is_gone_are_removed(dicom, tmp_path):
@@ -216,6 +231,7 @@ def test_a_cohort_without_a_usable_patient_has_a_manifest(dicom, tmp_path):
         ({"reduce": 0}, "--reduce is 0"),
         ({"split": (0, 0, 0)}, "--split"),
         ({"split": (-1, 1, 1)}, "--split"),
+        ({"split": (1.5, 1, 1)}, "expected shares that sum to 1 or whole numbers"),
         ({"seed": -1}, "--seed is -1"),
     ],
 )

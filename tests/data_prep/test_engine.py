@@ -1,5 +1,10 @@
 import os
+import resource
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,12 +36,17 @@ def fragile(value):
     return value
 
 
+def pid_of_worker(_):
+    time.sleep(0.05)
+    return os.getpid()
+
+
 def threads(_):
     np.ones((2, 2)) @ np.ones((2, 2))
     return [library["num_threads"] for library in threadpoolctl.threadpool_info()]
 
 
-def test_one_worker_is_this_process_and_needs_no_dask():
+def test_one_worker_is_this_process():
     with Engine(workers=1).session() as run:
         assert list(run(square, range(5))) == [(k, (k * k, os.getpid())) for k in range(5)]
 
@@ -53,8 +63,37 @@ def test_a_lost_worker_costs_its_job_only():
     results = run_all(Engine(workers=2, memory_gb=0.6), fragile, jobs)
     assert {jobs[k] for k, result in results.items() if result == jobs[k]} == set("abcd")
     assert results[1] == Failure("Unexpected ValueError: boom")
-    for k in (2, 4):
-        assert "worker process died" in results[k].reason and "0.6 GB" in results[k].reason
+    assert "worker process died (exit code 1)" in results[2].reason
+    assert "More memory was needed than the bound of 0.6 GB" in results[4].reason
+
+
+def test_the_only_worker_has_a_bound_too_and_only_while_it_works():
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    found = run_all(Engine(workers=1, memory_gb=0.6), fragile, ["a", "eat", "b"])
+    assert (found[0], found[2]) == ("a", "b")
+    assert "More memory was needed than the bound of 0.6 GB" in found[1].reason
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert run_all(Engine(workers=1, memory_gb=1e9), fragile, ["a"]) == {0: "a"}
+
+
+def test_workers_end_with_the_process_that_started_them():
+    code = """
+import os, signal
+from data_prep.engine import Engine
+from tests.data_prep.test_engine import pid_of_worker
+
+with Engine(workers=2).session() as run:
+    print(*{pid for _, pid in run(pid_of_worker, range(4))}, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert run.returncode == -signal.SIGKILL
+    pids = [int(word) for word in run.stdout.split()]
+    assert len(pids) == 2
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/status").is_file() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -101,6 +140,15 @@ def test_a_worker_is_started_for_some_jobs_only():
     assert Engine(memory_gb=1e-3).local_workers(1000) == cores
     assert Engine(memory_gb=1e6).local_workers(1000) == 1
     assert (Engine(workers=3).local_workers(1), Engine(workers=3).local_workers(2)) == (1, 3)
+
+
+def test_who_leaves_early_gets_nothing_of_it_later():
+    with Engine(workers=2).session() as run:
+        for _ in run(square, range(8)):
+            break
+        assert {k: result for k, (result, _) in run(square, range(3, 7))} == {
+            0: 9, 1: 16, 2: 25, 3: 36
+        }
 
 
 def test_a_session_keeps_its_workers():

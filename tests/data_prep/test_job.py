@@ -108,7 +108,7 @@ def test_ctrl_c_ends_workers_quietly_and_the_second_run_goes_on(patient, tmp_pat
     assert len(rows(out / "ct.csv")) == 60
 
 
-def test_dask_workers_write_the_same_bytes(dicom, tmp_path, monkeypatch):
+def test_workers_write_the_same_bytes(dicom, tmp_path, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr(scan, "PART_FILES", 5)  # less than a patient has
     prepare_cohort(dicom, out, Parameters())

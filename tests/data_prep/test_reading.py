@@ -1,7 +1,9 @@
+import time
 import tracemalloc
 import zlib
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -133,3 +135,75 @@ def test_a_file_larger_than_any_ct_is_not_read(path):
         message, peak = peak_bytes(lambda read=read: read(path))
         assert "expected at most 536870912" in message
         assert peak < MB
+
+
+EMPTY_ITEM = b"\xfe\xff\x00\xe0" + bytes(4)
+
+
+def with_items(content, count, told):
+    """Put a sequence of empty items, of told or undefined length, before the patient's name."""
+    length = (len(EMPTY_ITEM) * count).to_bytes(4, "little") if told else b"\xff" * 4
+    end = b"" if told else b"\xfe\xff\xdd\xe0" + bytes(4)
+    sequence = b"\x08\x00\x40\x11SQ\0\0" + length + EMPTY_ITEM * count + end
+    at = content.index(b"\x10\x00\x10\x00PN")
+    return content[:at] + sequence + content[at:]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("told", [False, True])
+def test_a_million_empty_items_are_refused_at_once(path, packed, told):
+    content = path.read_bytes()
+    if packed:
+        dataset = pydicom.dcmread(path)
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        plain, start = content, 144 + int.from_bytes(content[140:144], "little")
+        dataset.save_as(path, enforce_file_format=True)
+        content = path.read_bytes()
+        meta = content[: 144 + int.from_bytes(content[140:144], "little")]
+        packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+        body = packer.compress(with_items(plain[start:], 1_500_000, told)) + packer.flush()
+        path.write_bytes(meta + body)
+        assert path.stat().st_size < MB / 8
+    else:
+        path.write_bytes(with_items(content, 1_500_000, told))
+    tags = ["SOPClassUID", "PatientID"]
+    for call in (lambda: read_header(path, specific_tags=tags), lambda: read_whole(path)):
+        start = time.process_time()
+        try:
+            call()  # where the length is told, a header is read without what nobody asked for
+            assert told and not packed
+        except DataError as error:
+            assert str(error) == f"more than {reading.MAX_ITEMS} sequence items: not read"
+        assert time.process_time() - start < 8  # two seconds; tens where each is parsed
+
+
+def test_as_many_items_as_any_file_has_are_read(path, monkeypatch):
+    content = path.read_bytes()
+    monkeypatch.setattr(reading, "MAX_ITEMS", 2000)
+    for told in (True, False):
+        path.write_bytes(with_items(content, 1900, told))
+        for read in (read_header, read_whole):
+            found = read(path)
+            assert len((found[0] if read is read_whole else found).ReferencedImageSequence) == 1900
+
+
+def test_items_are_not_sought_in_pixels(path, monkeypatch):
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = (EMPTY_ITEM * 1000)[: len(dataset.PixelData)]
+    dataset.save_as(path)
+    monkeypatch.setattr(reading, "MAX_ITEMS", 20)
+    assert read_whole(path)[0].PixelData == dataset.PixelData
+
+
+def test_more_elements_than_any_file_has_are_refused(path, monkeypatch):
+    content = path.read_bytes()
+    at = content.index(b"\x10\x00\x10\x00PN")
+    numbers = (k.to_bytes(2, "little") for k in range(0x1000, 0x2000))
+    elements = b"".join(b"\x09\x00" + number + b"SH\0\0" for number in numbers)
+    path.write_bytes(content[:at] + elements + content[at:])
+    for read in (read_header, read_whole):
+        monkeypatch.setattr(reading, "MAX_READS", 8192)
+        read(path)
+        monkeypatch.setattr(reading, "MAX_READS", 4000)
+        with pytest.raises(DataError, match="more than 4000 elements: not read"):
+            read(path)

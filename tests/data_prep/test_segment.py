@@ -8,10 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from data_prep import DataError, segment
+from data_prep import DataError, files, segment
+from data_prep.cohort import prepare_cohort
+from data_prep.job import Parameters
 from data_prep.model import Model
 from data_prep.phantom import write_cohort
 from niftynet_ext import RESEARCH_USE
+from niftynet_ext.training import preparation
 
 from .test_series import ORIENTATIONS
 from .test_write_rtstruct import fill, read_ct
@@ -21,11 +24,17 @@ BLOCK = np.s_[3:9, 2:7, 1:4]  # of the coarse grid, 14 x 12 x 6
 
 
 @pytest.fixture
-def networks(monkeypatch):
-    """Replace trained models by ones that give BLOCK the probability they are named by."""
+def networks(monkeypatch, tmp_path):
+    """Replace trained models by ones that give BLOCK the probability they are named by.
+
+    :return: a dict of the images that they saw, by name.
+    """
+    seen = {}
+
     def infer(model, images_csv, work_dir):
         (line,) = images_csv.read_text().splitlines()
         coarse = nib.load(line.split(",")[1])
+        seen[model.network] = coarse.get_fdata(), coarse.affine
         probability = np.zeros((*coarse.shape, 1, 2), np.float32)
         probability[BLOCK] = float(model.network)
         path = work_dir / "output.nii.gz"
@@ -34,11 +43,12 @@ def networks(monkeypatch):
         return {"patient": path}
 
     def open_model(text):
-        return Model(None, 7, {"NETWORK": {"name": text}})
+        return Model(tmp_path / "models" / text, 7, {"NETWORK": {"name": text}})
 
     monkeypatch.setattr(segment, "infer", infer)
     monkeypatch.setattr(segment, "open_model", open_model)
     monkeypatch.setattr(Model, "sha256", lambda self: self.network.encode().hex().rjust(64, "0"))
+    return seen
 
 
 def run(folder, out, *models, **options):
@@ -119,8 +129,84 @@ def test_probabilities_on_another_grid_are_refused(patient, tmp_path, networks, 
         return {"patient": path}
 
     monkeypatch.setattr(segment, "infer", shifted)
-    with pytest.raises(DataError, match="expected the input's .* at the same place"):
+    with pytest.raises(DataError, match="is on another grid: .* trained with another pixdim"):
         run(patient().write().folder, tmp_path / "out", "0.9")
+
+
+def note(tmp_path, name, **changes):
+    """Write what a training notes of its images in the folder of a model."""
+    noted = {"reduce": 2, "spacing_mm": None, "method": "cubic"} | changes
+    files.write_json(tmp_path / "models" / name / preparation.RECORD, noted)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"reduce": 3}, {"method": "antialiased"}, {"spacing_mm": [1.5, 1.3, 3.5]}],
+    ids=["default", "reduce", "method", "spacing"],
+)
+def test_the_network_sees_what_the_trainings_preprocess_would_make(
+    patient, tmp_path, networks, changes
+):
+    folder = patient().write().folder
+    note(tmp_path, "0.9", **changes)
+    parameters = Parameters(allow_unlabelled=True, **changes)
+    prepare_cohort(folder, tmp_path / "data", parameters)
+    image = nib.load(tmp_path / "data/images/P1.nii.gz")
+    summary = run(folder, tmp_path / "out", "0.9")
+    array, affine = networks["0.9"]
+    assert np.array_equal(array, image.get_fdata()) and np.array_equal(affine, image.affine)
+    assert summary["warnings"] == []
+    noted = {"reduce": 2, "spacing_mm": None, "method": "cubic"} | changes
+    assert json.loads(json.dumps(summary["prepared"])) == noted
+
+
+def test_another_voxel_size_than_the_trainings_is_told_or_refused(patient, tmp_path, networks):
+    folder = patient().write().folder
+    summary = run(folder, tmp_path / "out", "0.9")
+    assert "0.9 does not tell how the images of its training were" in summary["warnings"][0]
+    note(tmp_path, "0.9", spacing_mm=[1.5, 1.3, 3.5])
+    note(tmp_path, "0.8")
+    with pytest.raises(DataError, match="0.9: --spacing 1.5 1.3 3.5 --method cubic; .*0.8: --red"):
+        run(folder, tmp_path / "out", "0.9", "0.8")
+    summary = run(folder, tmp_path / "out", "0.9", "0.8", given={"reduce": 2})
+    [text] = summary["warnings"]
+    assert "0.9 was trained on images of --spacing 1.5 1.3 3.5" in text
+    assert "asked for was --reduce 2 --method cubic" in text
+    with pytest.raises(DataError, match="--reduce is 99"):
+        run(folder, tmp_path / "out", "0.9", given={"reduce": 99})
+    (tmp_path / "models/0.9" / preparation.RECORD).write_text("{}")
+    with pytest.raises(DataError, match=r"preprocess\.json is damaged"):
+        run(folder, tmp_path / "out", "0.9")
+
+
+def test_steps_change_every_format(patient, tmp_path, networks, monkeypatch):
+    folder = patient().write().folder
+    whole = run(folder, tmp_path / "whole", "0.9")
+    infer = segment.infer
+
+    def with_a_speck(*arguments):
+        path = infer(*arguments)["patient"]
+        image = nib.load(path)
+        probability = image.get_fdata(dtype=np.float32)
+        probability[12:, 10:, 5:] = 0.9
+        nib.save(nib.Nifti1Image(probability, image.affine), path)
+        return {"patient": path}
+
+    monkeypatch.setattr(segment, "infer", with_a_speck)
+    more = run(folder, tmp_path / "more", "0.9")
+    assert more["voxels"] > whole["voxels"] and more["steps"] == []
+    summary = run(folder, tmp_path / "out", "0.9", steps="components:0 largest")
+    assert [one["step"] for one in summary["steps"]] == ["components:0", "largest"]
+    assert [one["volume_ml"] for one in summary["steps"]] == [
+        more["volume_ml"], whole["volume_ml"]
+    ]
+    masks = [nib.load(tmp_path / one / segment.NIFTI).get_fdata() for one in ("whole", "out")]
+    assert np.array_equal(*masks)
+    volume, _ = read_ct(folder)
+    assert (mask_by_position(tmp_path / "out" / segment.SEG, volume) == (masks[0] > 0)).all()
+    with pytest.raises(ValueError, match="no step of post-processing"):
+        run(folder, tmp_path / "wrong", "0.9", steps="smooth")
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_one_patient_and_one_series(patient, tmp_path, networks):

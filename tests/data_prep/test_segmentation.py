@@ -1,11 +1,13 @@
+import dataclasses
 import shutil
+import tracemalloc
 
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
-from data_prep import DataError, geometry, rois
+from data_prep import DataError, geometry, rois, segmentation, series
 from data_prep.patient import ReadOptions, read_patient
 from data_prep.scan import scan
 
@@ -208,3 +210,31 @@ def test_what_highdicom_writes(patient, kind):
     data = read(made.folder)
     assert (data.label.T == masks[..., 1]).all()
     assert data.others == ("GTV-2",)
+
+
+def test_a_thousand_frames_on_one_plane_are_held_one_by_one(patient):
+    made = patient().write()
+    dataset = made.segmentation({"GTV-1": {2: noise(2), 3: noise(3)}})
+    patients, *_ = scan(made.folder)
+    volume = series.read_volume(next(iter(patients[0].series.values())))
+    size, count = 256, 1000
+    volume = dataclasses.replace(volume, array=np.zeros((size, size, 6), np.int16, order="F"))
+    frames = np.zeros((count, size, size), bool)
+    frames[np.arange(count), 7, np.arange(count) % 200] = True  # row 7, a column for each frame
+    dataset.Rows = dataset.Columns = size
+    dataset.NumberOfFrames = count
+    dataset.PixelData = np.packbits(frames, bitorder="little").tobytes()
+    groups = [dataset.PerFrameFunctionalGroupsSequence[0]] * count
+    dataset.PerFrameFunctionalGroupsSequence = groups
+    position = groups[0].PlanePositionSequence[0]
+    position.ImagePositionPatient = made.to_mm([(0, 0)], 2)[0].tolist()
+    listed = segmentation.list_segments(made.folder / "seg.dcm")
+    vars(listed)["content"] = (dataset, "")
+    tracemalloc.start()
+    mask, warnings = segmentation.build_mask(volume, listed, listed.candidates[0])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    truth = np.zeros((size, size, 6), bool)
+    truth[:200, 7, 2] = True
+    assert (mask == truth).all() and warnings == []
+    assert peak < 8 * 2**20  # all masks together have 66 MB

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from data_prep import DataError
-from data_prep.split import PHASES, dealt_before, empty_phase_warnings, missing_ids, split_phases
+from data_prep.split import (
+    PAPER_SHARES,
+    PHASES,
+    UNUSED,
+    dealt_before,
+    missing_ids,
+    split_phases,
+    split_warnings,
+)
 
 WEIGHTS = (260, 40, 40)
 
@@ -27,8 +35,13 @@ def sizes_of(phases):
         (1, (260, 40, 40), [1, 0, 0]),
         (0, (260, 40, 40), [0, 0, 0]),
         (5, (0, 0, 1), [0, 0, 5]),
-        (7, (1, 1, 1), [3, 2, 2]),
-        (421, (260, 40, 40), [322, 50, 49]),
+        (7, (1 / 3, 1 / 3, 1 / 3), [3, 2, 2]),
+        (7, (1, 1, 1), [1, 1, 1]),
+        (2, (1, 1, 1), [1, 1, 0]),
+        (421, (260, 40, 40), [260, 40, 40]),
+        (421, PAPER_SHARES, [322, 50, 49]),
+        (340, PAPER_SHARES, [260, 40, 40]),
+        (339, (260, 40, 40), [259, 40, 40]),
         (10, (0.7, 0.1, 0.2), [7, 1, 2]),
     ],
 )
@@ -50,7 +63,7 @@ def test_small_and_large_tumours_are_in_every_phase(seed):
 
 def test_everybody_has_the_same_chance():
     volumes = volumes_of([f"P{k}" for k in range(10)])
-    splits = [split_phases(volumes, (8, 1, 1), seed) for seed in range(1500)]
+    splits = [split_phases(volumes, (0.8, 0.1, 0.1), seed) for seed in range(1500)]
     tested = [one for split in splits for one in split if split[one] == "Inference"]
     # 1500 draws with a chance of 0.1: 150 +- 12
     assert all(abs(tested.count(one) - 150) < 5 * 12 for one in volumes)
@@ -62,9 +75,10 @@ def test_ids_are_text():
 
 def test_split_depends_on_the_seed_and_not_on_the_order():
     volumes = volumes_of([f"P{k}" for k in range(60)])
-    first = split_phases(volumes, (4, 1, 1), 0)
-    assert split_phases(dict(reversed(volumes.items())), (4, 1, 1), 0) == first
-    assert split_phases(volumes, (4, 1, 1), 1) != first
+    for split in ((0.6, 0.2, 0.2), (20, 10, 10)):
+        first = split_phases(volumes, split, 0)
+        assert split_phases(dict(reversed(volumes.items())), split, 0) == first
+        assert split_phases(volumes, split, 1) != first
 
 
 def test_the_first_split_never_changes():
@@ -79,6 +93,7 @@ def test_known_patients_keep_their_phase_and_new_ones_fill_what_is_missing():
     later = split_phases(volumes, WEIGHTS, 0, first)
     assert {one: later[one] for one in early} == first
     assert sizes_of(later) == sizes_of(split_phases(volumes, WEIGHTS, 0)) == [26, 4, 4]
+    assert UNUSED not in later.values()
     assert list(later) == list(volumes)
     assert split_phases(volumes, WEIGHTS, 0, first) == later
     fewer = {one: volume for one, volume in volumes.items() if one != "P03"}
@@ -88,8 +103,9 @@ def test_known_patients_keep_their_phase_and_new_ones_fill_what_is_missing():
 def test_a_phase_that_is_too_full_gets_nobody():
     known = {f"P{k}": "Inference" for k in range(4)} | {"gone": "Training"}
     volumes = volumes_of([f"P{k}" for k in range(9)])
-    assert sizes_of(split_phases(volumes, (1, 1, 1), 0, known)) == [3, 2, 4]
-    assert sizes_of(split_phases(volumes, (1, 0, 1), 0, known)) == [5, 0, 4]
+    thirds = (1 / 3, 1 / 3, 1 / 3)
+    assert sizes_of(split_phases(volumes, thirds, 0, known)) == [3, 2, 4]
+    assert sizes_of(split_phases(volumes, (0.5, 0, 0.5), 0, known)) == [5, 0, 4]
 
 
 def test_dealt_before_counts_for_the_same_weights_and_seed_only():
@@ -99,14 +115,47 @@ def test_dealt_before_counts_for_the_same_weights_and_seed_only():
     assert dealt_before({}, (1, 1, 1), 3) == {}
 
 
+def test_whom_numbers_of_patients_leave_out_is_of_all_sizes():
+    volumes = volumes_of([f"P{k:03}" for k in range(421)])
+    phases = split_phases(volumes, WEIGHTS, 0)
+    unused = [one for one in volumes if phases[one] == UNUSED]
+    ranked = sorted(volumes, key=volumes.get)
+    assert len(unused) == 81
+    for third in range(3):  # at random a third would be 27 +- 4
+        part = set(ranked[140 * third : 140 * (third + 1)])
+        assert abs(len(part.intersection(unused)) - 27) <= 2
+
+
+def test_who_is_left_out_takes_the_place_of_who_is_gone():
+    volumes = volumes_of([f"P{k:02}" for k in range(20)])
+    first = split_phases(volumes, (6, 3, 3), 0)
+    known = {one: phase for one, phase in first.items() if phase in PHASES}
+    gone = next(one for one, phase in first.items() if phase == "Training")
+    volumes.pop(gone)
+    later = split_phases(volumes | {"Q": 3.0}, (6, 3, 3), 0, known)
+    assert sizes_of(later) == [6, 3, 3]
+    assert {one: later[one] for one in known if one != gone} == {
+        one: phase for one, phase in known.items() if one != gone
+    }
+    # with fewer wanted, who was dealt stays
+    assert sizes_of(split_phases(volumes, (1, 3, 3), 0, known)) == [5, 3, 3]
+
+
 def test_a_phase_without_a_patient_is_a_warning_that_says_what_follows():
-    train, valid = empty_phase_warnings(["Inference"], (2, 1, 1))
+    train, valid = split_warnings(["Inference"], 1, (0.5, 0.25, 0.25))
     assert "No patient is for Training" in train and "--split" in train
     assert "validation_every_n = -1" in valid
-    [infer] = empty_phase_warnings(["Training"], (1, 0, 1))
+    [infer] = split_warnings(["Training"], 1, (0.5, 0, 0.5))
     assert "`net_segment inference` then takes all patients" in infer
-    assert empty_phase_warnings(list(PHASES), (1, 1, 1)) == []
-    assert empty_phase_warnings([], (1, 1, 1)) == []
+    assert split_warnings(list(PHASES), 3, (1, 1, 1)) == []
+    assert split_warnings([], 0, (1, 1, 1)) == []
+
+
+def test_numbers_that_the_cohort_does_not_have_are_a_warning():
+    [more] = split_warnings([*PHASES, UNUSED, UNUSED], 5, (1, 1, 1))
+    assert more.startswith("2 of 5 patients are in no set and in no list: --split 1 1 1 are")
+    [less] = split_warnings(list(PHASES), 3, (260, 40, 40))
+    assert less.startswith("--split 260 40 40 are 340 patients, found 3 with a label: they were")
 
 
 def test_ids_missing_on_either_side_are_listed(tmp_path):

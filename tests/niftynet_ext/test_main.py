@@ -94,6 +94,28 @@ def test_one_model_needs_no_test(study, capsys):
     assert len(tables.read(study.folder / "out")["tests"]) == 0
 
 
+def test_only_the_models_asked_for_are_compared(study, capsys):
+    folders = [study.model.folder]
+    for iteration in (20000, 30000):
+        model = Model("v1", iteration, study.folder / "v1" / f"inference_{iteration}")
+        for one in "ABC":
+            study.predict(one, tumour(iteration / 10000), model)
+        folders.append(model.folder)
+    words = ["evaluate", "--references", study.references, "--predictions", *folders, "--out",
+             study.folder / "out", "--set", "Validation"]
+    assert run(*words) == 0
+    every = tables.read(study.folder / "out")["tests"]
+    assert len(every) == 3 * 4  # pairs, measures
+    assert run(*words, "--compare", "v1@20000", "densehighres3dnet_v1@60000") == 0
+    tests = tables.read(study.folder / "out")["tests"]
+    assert set(tests["first"]) | set(tests["second"]) == {"v1@20000", "densehighres3dnet_v1@60000"}
+    assert len(tests) == 4  # and p is adjusted for these
+    capsys.readouterr()
+    assert run(*words, "--compare", "v1", "v1@20000") == 2
+    assert "--compare v1: no such model; found densehighres3dnet_v1@60000, v1@20000" in (
+        capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("words, message", [
     (["--predictions", "absent"], "No folder absent"),
     (["--predictions", "a=x", "a=y"], "a is given more than once"),
@@ -120,6 +142,16 @@ def test_an_ensemble_is_evaluated_like_a_model(study, capsys):
                study.model.folder, "--out", study.folder / "out") == 0
     scores = tables.read(study.folder / "out")["cohort"].set_index("model")["dice_3d_mean"]
     assert scores["ensemble"] > scores["densehighres3dnet_v1"]
+
+
+def test_one_folder_is_no_ensemble(study, capsys):
+    assert run("ensemble", "--predictions", study.model.folder, "--out", study.folder / "e") == 2
+    assert "is one folder" in capsys.readouterr().err and not (study.folder / "e").exists()
+
+
+def test_make_ensemble_asks_for_the_models(root):
+    done = subprocess.run(["make", "-n", "ensemble"], cwd=root, capture_output=True, text=True)
+    assert done.returncode and "say which models: make ensemble PREDICTIONS=" in done.stderr
 
 
 def test_the_effect_of_each_step_is_shown(study, capsys):

@@ -4,6 +4,7 @@ import pytest
 from scipy import ndimage
 
 from data_prep import DataError
+from data_prep.lungs import find_lungs
 from niftynet_ext import postprocess
 
 from .evaluation.shapes import blobs, box
@@ -88,6 +89,14 @@ def test_boxes_of_body_and_lungs(thorax):
     lungs = corners(affine, (15, 75), (20, 50), (15, 35))
     assert np.allclose(postprocess.lung_box(*thorax), lungs)
     assert np.allclose(postprocess.lung_box(*thorax, 10.0), lungs + [[-10.0], [10.0]])
+
+
+def test_lungs_are_those_that_check_finds(thorax):
+    ct, affine = thorax
+    found = find_lungs(ct, np.array([4.0, 4.0, 5.0]), margin_mm=0.0)
+    inside = postprocess.restrict(np.ones(ct.shape, bool), affine, postprocess.lung_box(*thorax))
+    where = np.argwhere(inside)
+    assert (where.min(axis=0) == found.low).all() and (where.max(axis=0) == found.high).all()
 
 
 def test_no_lung_and_no_body(thorax):

@@ -10,7 +10,8 @@ import pytest
 
 from data_prep import DataError
 from niftynet_ext import reproduce
-from niftynet_ext.evaluation import tables
+from niftynet_ext.evaluation import cases, tables
+from niftynet_ext.evaluation.cohort import Model
 
 STEP = """
 import sys
@@ -75,6 +76,34 @@ def test_errors_are_one_line_and_an_exit_code(folder, capsys):
     assert capsys.readouterr().err.startswith("reproduce: --scale is 7")
 
 
+def test_the_papers_sizes_and_its_questions(folder, root, monkeypatch):
+    """The commands of the real study, none of them run."""
+    lines, inferred = [], []
+    references = {one: cases.Reference(phase, Path(one)) for one, phase in
+                  (("A", "Training"), ("B", "Validation"), ("C", "Inference"), ("D", "Unused"))}
+
+    def infer(config, iteration, which, wanted):
+        inferred.append((which, wanted))
+        return Model(config.stem, iteration, folder / config.stem / f"all_{iteration}")
+
+    def run(self, module, arguments):
+        lines.append(f"{module} {arguments}")
+        if arguments.startswith("select"):
+            best = [{"model": name, "iteration": 60000, "folder": f"{name}/all_60000"}
+                    for name in reproduce.NETWORKS]
+            Path("best.json").write_text(json.dumps({"best": best}))
+    monkeypatch.setattr(reproduce.selection, "infer", infer)
+    monkeypatch.setattr(reproduce.Study, "run", run)
+    monkeypatch.setattr(reproduce.cases, "find_references", lambda folder: (references, []))
+    reproduce.run("nsclc_radiomics", 1.0, root / "config_ini")
+    assert "data_prep preprocess --dicom dicom --out data --split 260 40 40" in lines
+    assert len(inferred) == 12
+    assert all(one == ("All", ["A", "B", "C"]) for one in inferred)  # whom NiftyNet's lists have
+    evaluate, = (line for line in lines if line.startswith("niftynet_ext evaluate"))
+    compared = [f"{name}@60000" for name in reproduce.NETWORKS] + ["ensemble"]
+    assert evaluate.endswith(" --compare " + " ".join(compared))
+
+
 @pytest.mark.slow
 def test_the_whole_study_small(root, tmp_path):
     def call():
@@ -93,6 +122,8 @@ def test_the_whole_study_small(root, tmp_path):
     assert set(trained["model"]) == set(reproduce.NETWORKS)
     assert set(trained["iteration"]) == {20, 30, 50, 60}
     assert len(patients) == (3 * 4 + 1) * 7
+    tests = tables.read(tmp_path / "evaluation")["tests"]
+    assert tests.groupby("set").size().tolist() == [6 * 4] * 3  # of the best three and the ensemble
     best = json.loads((tmp_path / "best.json").read_text())["best"]
     assert {Path(one["folder"]).parent.name for one in best} == set(reproduce.NETWORKS)
     html = (tmp_path / "evaluation" / "report.html").read_text()

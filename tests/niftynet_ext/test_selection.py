@@ -1,4 +1,5 @@
 """The best checkpoint of each model: which it is, and what is inferred for it."""
+import hashlib
 import json
 
 import numpy as np
@@ -81,6 +82,31 @@ def test_checkpoints_are_inferred_on_validation_and_only_once(network):
     best, = json.loads((network.folder / "best.json").read_text())["best"]
     assert (best["model"], best["iteration"]) == ("net", 30)
     assert select(network, "--iterations", "20", "30") == 0 and len(network.calls) == 2
+
+
+def test_predictions_of_a_network_that_was_trained_anew_are_made_again(network):
+    assert select(network, "--iterations", "20", "30") == 0
+    model_dir = network.folder / "net"
+    noted = json.loads((model_dir / "validation_20" / "checkpoint.json").read_text())
+    index = (model_dir / "models" / "model.ckpt-20.index").read_bytes()
+    data = model_dir / "models" / "model.ckpt-20.data-00000-of-00001"
+    digest = hashlib.sha256(data.read_bytes() + index).hexdigest()
+    assert noted == {"iteration": 20, "sha256": digest}
+    data.write_bytes(data.read_bytes() + b"other weights")
+    network.calls.clear()
+    assert select(network, "--iterations", "20", "30") == 0
+    assert [words[words.index("--inference_iter") + 1] for words in network.calls] == ["20"]
+    (model_dir / "validation_30" / "checkpoint.json").unlink()  # of an earlier version
+    assert select(network, "--iterations", "20", "30") == 0 and len(network.calls) == 2
+
+
+def test_stale_predictions_are_not_taken_for_those_of_an_inference_that_broke_off(network):
+    assert select(network, "--iterations", "20") == 0
+    data = network.folder / "net" / "models" / "model.ckpt-20.data-00000-of-00001"
+    data.write_bytes(data.read_bytes() + b"other weights")
+    network.predicted = "A"
+    assert select(network, "--iterations", "20") == 2
+    assert not list((network.folder / "net" / "validation_20").glob("*B*"))
 
 
 def test_an_inference_that_broke_off_is_done_again(network):

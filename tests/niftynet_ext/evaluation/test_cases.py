@@ -1,4 +1,6 @@
 """Who belongs to whom, on which grid, and what is refused."""
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,13 @@ def test_a_reference_with_other_labels(tmp_path):
     reference = write(tmp_path / "reference.nii.gz", array)
     with pytest.raises(DataError, match="reference.nii.gz has the values -1, 0, 1, 2, 5; expected"):
         cases.read_pair(reference, reference)
+
+
+def test_a_mask_is_checked_without_a_copy_of_it():
+    mask = np.zeros((256, 256, 64), np.uint8)
+    mask[3, 4, 5] = 1
+    tracemalloc.start()
+    cases._check_binary(mask, "A.nii.gz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < mask.nbytes / 100

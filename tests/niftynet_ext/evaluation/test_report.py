@@ -56,6 +56,20 @@ def make(study):
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
+def test_an_evaluation_and_its_data_may_move_together(study, tmp_path_factory, monkeypatch):
+    about = json.loads((study.folder / "evaluation" / "evaluation.json").read_text())
+    assert about["references"] == "../data"
+    assert about["predictions"]["densehighres3dnet_v1@60000"].startswith("../densehighres3dnet_v1/")
+    before = make(study).count("data:image/png")
+    moved = tmp_path_factory.mktemp("moved") / "study"
+    study.folder.rename(moved)
+    monkeypatch.chdir(moved.parent)
+    assert main(["report", "--evaluation", "study/evaluation"]) == 0
+    html = (moved / "evaluation" / "report.html").read_text(encoding="utf-8")
+    assert "Not drawn" not in html and "No events" not in html
+    assert html.count("data:image/png") == before > 0
+
+
 def test_it_holds_every_number_that_was_evaluated(known):
     study, html = known
     found = tables.read(study.folder / "evaluation")

@@ -95,9 +95,32 @@ def test_bad_input():
 def test_the_map_for_many_voxels_gives_the_same(spacing, monkeypatch):
     searched = surface_distances(*pair(spacing), spacing)
     monkeypatch.setattr(surface, "MANY", 0)
-    monkeypatch.setattr(surface, "nearest_distances", None)  # not to be called
+    monkeypatch.setattr(surface, "NEAR_MM", 1e-6)  # all is far
+    monkeypatch.setattr(surface, "DENSE", np.inf)
+    make, made = surface._mapped_distances, []
+    monkeypatch.setattr(surface, "_mapped_distances", lambda *some: made.append(1) or make(*some))
     for mapped, one in zip(surface_distances(*pair(spacing), spacing), searched, strict=True):
         assert np.allclose(np.sort(mapped), np.sort(one), atol=1e-12)
+    assert made
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("near_mm", [1e-6, 1.5, 1e6])
+def test_near_and_far_voxels_are_searched_alike(spacing, near_mm, monkeypatch):
+    searched = surface_distances(*pair(spacing), spacing)
+    monkeypatch.setattr(surface, "NEAR_MM", near_mm)
+    for found, one in zip(surface_distances(*pair(spacing), spacing), searched, strict=True):
+        assert np.array_equal(found, one)
+
+
+def test_only_many_voxels_far_from_the_other_surface_make_a_map(monkeypatch):
+    monkeypatch.setattr(surface, "MANY", 1000)
+    monkeypatch.setattr(surface, "_mapped_distances", lambda *_: "mapped")
+    shape, spacing = (80, 70, 60), (1.0, 1.0, 1.0)
+    large, near = (ball(shape, (30, 30, 30), radius, spacing) for radius in (22, 24))
+    assert surface_distances(large, near, spacing) != "mapped"  # some 4,000 voxels each
+    block = box(shape, (76, 80), (0, 70), (0, 60))
+    assert surface_distances(large | block, near, spacing) == "mapped"
 
 
 def test_a_real_tumour_against_simpleitk(shared):
