@@ -5,6 +5,7 @@ from importlib import metadata
 
 import numpy as np
 
+from niftynet_ext.sampler import offer
 from niftynet_ext.training import driver, ini_keys
 
 
@@ -86,6 +87,7 @@ def take_version_of_package(module):
 
 
 ACTIONS = {
+    "niftynet.application.segmentation_application": offer.offer_sampler,
     "niftynet.engine.application_factory": prepare_factory,
     "niftynet.engine.application_driver": driver.wrap_driver,
     "niftynet.layer.loss_classification_multi": take_absolute_value_of_tensors,

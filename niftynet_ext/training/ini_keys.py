@@ -20,11 +20,30 @@ def add_system_keys(parser):
     return parser
 
 
+def add_network_values(parser):
+    """
+    :param parser: the argparse parser of [NETWORK]
+    :return: the same parser
+    """
+    for action in parser._actions:
+        if action.dest == "window_sampling":
+            action.choices = [*action.choices, "uniform_fast"]
+    return parser
+
+
 def add_training_keys(parser):
     """
     :param parser: the argparse parser of [TRAINING]
     :return: the same parser
     """
+    parser.add_argument(
+        "--volume_memory_gb", metavar="", type=float, default=4.0,
+        help="window_sampling = uniform_fast: memory for volumes; beyond it they are kept in a "
+             "file in model_dir")
+    parser.add_argument(
+        "--foreground_share", metavar="", type=float, default=0.0,
+        help="window_sampling = uniform_fast: share of the training windows that are centred on "
+             "the label; 0: all uniform")
     parser.add_argument(
         "--whole_volume_validation_every_n", metavar="", type=int, default=-1,
         help="Infer the validation set and keep the best checkpoint every n iterations "
@@ -32,7 +51,7 @@ def add_training_keys(parser):
     return parser
 
 
-OURS = {"SYSTEM": add_system_keys, "TRAINING": add_training_keys}
+OURS = {"SYSTEM": add_system_keys, "NETWORK": add_network_values, "TRAINING": add_training_keys}
 
 
 def add_keys(defaults):

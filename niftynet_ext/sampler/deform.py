@@ -1,0 +1,174 @@
+"""Random flipping, scaling, rotation and B-spline deformation as one map, on windows of a volume.
+
+NiftyNet makes a new volume at each of these steps and cuts windows from the last. Here the steps
+are composed: every voxel of a window is followed to its point in the source volume, and there, once,
+the source is interpolated. The parameters are drawn in :mod:`.draw`.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+from scipy import ndimage
+
+from niftynet_ext.sampler import kernels
+
+TAKES = {0: kernels.nearest, 1: kernels.linear, 3: kernels.cubic}
+FWHM = 2 * np.sqrt(2 * np.log(2))  # of a Gaussian, in standard deviations
+TRUNCATE = 4.0  # standard deviations, SciPy's default
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """What was drawn for one reading of a volume."""
+
+    #: spatial shape of the volume as read
+    source_shape: tuple
+    #: axes along which it is flipped
+    flips: tuple = ()
+    #: factor along each axis
+    zoom: tuple = (1.0, 1.0, 1.0)
+    #: whether images are smoothed where all axes shrink
+    antialiasing: bool = False
+    #: (3, 3) matrix of NiftyNet's rotation layer, or None
+    rotation: np.ndarray = None
+    #: displacements of the B-spline's control points along x, y, z, (3, g, g, g) voxels, or None
+    lattice: np.ndarray = None
+
+    @property
+    def shape(self):
+        """Spatial shape of the deformed volume: SciPy's rule for ``ndimage.zoom``."""
+        return tuple(int(round(n * z)) for n, z in zip(self.source_shape, self.zoom, strict=True))
+
+    @property
+    def sigma(self):
+        """Standard deviations of the Gaussian against aliasing along x, y, z; None without it.
+
+        Cardoso et al., "Scale factor point spread function matching", MICCAI 2015.
+        """
+        if not self.antialiasing or not all(factor < 1 for factor in self.zoom):
+            return None
+        return np.sqrt(np.divide(1.0, self.zoom) ** 2 - 1) / FWHM
+
+
+def store(volume, order):
+    """Bring a volume into the form that :func:`windows` takes.
+
+    :param volume: (x, y, z) array
+    :param order: order of the spline that will interpolate it: 0, 1 or 3
+    :return: 0: the array as it is; 1: float32 with a margin; 3: spline coefficients, likewise
+    """
+    if order == 0:
+        return np.ascontiguousarray(volume)
+    if order == 3:
+        volume = ndimage.spline_filter(volume, 3, output=np.float32, mode="mirror")
+    return np.pad(volume.astype(np.float32, copy=False), kernels.MARGIN, mode="reflect")
+
+
+def windows(stored, order, deformation, starts, size):
+    """
+    :param stored: what :func:`store` made
+    :param order: the same as there
+    :param deformation: a :class:`Deformation`
+    :param starts: (n, 3) first voxels of the windows in the deformed volume
+    :param size: (3,) their size
+    :return: (n, x, y, z) array of the stored type
+    """
+    if order and deformation.sigma is not None:
+        stored = smooth(stored, deformation.sigma)
+    low = starts.min(axis=0)
+    extent = starts.max(axis=0) + size - low
+    if np.prod(extent) > len(starts) * np.prod(size):
+        return np.stack([box(stored, order, deformation, start, size) for start in starts])
+    # windows that overlap: what they share is interpolated once
+    return crop(box(stored, order, deformation, low, extent), starts - low, size)
+
+
+def crop(volume, starts, size):
+    """
+    :param volume: (x, y, z) array
+    :param starts: (n, 3) first voxels
+    :param size: (3,) size
+    :return: (n, x, y, z) array, a copy
+    """
+    return np.stack([volume[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))]
+                     for start in starts])
+
+
+def box(stored, order, deformation, first, size):
+    """
+    :param first: (3,) first voxel in the deformed volume
+    :param size: (3,) size
+    :return: (x, y, z) array of the stored type; the others as in :func:`windows`
+    """
+    out = np.empty(tuple(int(n) for n in size), stored.dtype)
+    shape = tuple(int(n) for n in deformation.source_shape)
+    kernels.fill(TAKES[order], order == 0, stored.reshape(-1), shape,
+                 composed(deformation, first, size), out)
+    return out
+
+
+def smooth(stored, sigma):
+    """NiftyNet's smoothing before it scales down; of coefficients, it is that of the image.
+
+    :param stored: volume with a margin
+    :param sigma: (3,) standard deviations in voxels
+    :return: float32 array
+    """
+    if np.max(sigma) * TRUNCATE + 0.5 < 1:  # a kernel of one voxel
+        return stored
+    return ndimage.gaussian_filter(stored, sigma, truncate=TRUNCATE, mode="mirror")
+
+
+def composed(deformation, first, size):
+    """
+    :return: the :class:`~.kernels.Map` of a box, for the same arguments as :func:`box`
+    """
+    target, source = np.array(deformation.shape), np.array(deformation.source_shape)
+    lattice, weights, knots = control_points(deformation, first, size)
+    rotation, shift, limit = np.eye(3), np.zeros(3), np.full(3, np.inf)
+    low, high = -limit, limit
+    if deformation.rotation is not None:
+        centre = 0.5 * target  # NiftyNet's, half a voxel beyond the middle
+        rotation, shift = deformation.rotation.T, centre - centre @ deformation.rotation
+        low, high = np.zeros(3), target - 1.0
+    flipped = np.isin(np.arange(3), deformation.flips)
+    return kernels.Map(
+        first=np.array(first, float), lattice=lattice, weights=weights, knots=knots,
+        high=target - 0.5, rotation=np.ascontiguousarray(rotation, float), shift=shift,
+        rotated_low=low, rotated_high=high,
+        # SciPy's: the first and the last voxels stay where they are
+        scale=(source - 1) / np.maximum(target - 1, 1), sign=np.where(flipped, -1.0, 1.0),
+        offset=np.where(flipped, source - 1.0, 0.0))
+
+
+def control_points(deformation, first, size):
+    """
+    :return: displacements (3, g, g, g), and for each axis the weights (n, 4) and first indices (n,)
+        of the four control points around each voxel of a box
+    """
+    lattice = deformation.lattice
+    if lattice is None:
+        lattice = np.zeros((3, 4, 4, 4))
+    origin, spacing = control_grid(deformation.shape, lattice.shape[1] - 3)
+    weights, knots = [], []
+    for axis in range(3):
+        at = (first[axis] + np.arange(size[axis]) - origin[axis]) / spacing[axis] - 1
+        knot = np.floor(at).astype(np.int64)
+        t = at - knot
+        weights.append(np.stack([(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4,
+                                 -3 * t ** 3 + 3 * t ** 2 + 3 * t + 1, t ** 3], axis=-1) / 6)
+        knots.append(knot)
+    return np.ascontiguousarray(lattice, float), tuple(weights), tuple(knots)
+
+
+def control_grid(shape, mesh):
+    """Where ITK puts the control points over a volume (a little beyond its outermost voxels).
+
+    :param shape: spatial shape x, y, z
+    :param mesh: intervals between control points inside the volume
+    :return: position of the first control point and their spacing along x, y, z, in voxels
+    """
+    # ITK's axes run the other way than NumPy's
+    image = sitk.Image([int(n) for n in shape[::-1]], sitk.sitkUInt8)
+    fixed = sitk.BSplineTransformInitializer(image, [int(mesh)] * 3).GetFixedParameters()
+    return fixed[3:6][::-1], fixed[6:9][::-1]
