@@ -4,6 +4,7 @@ NiftyNet makes a new volume at each of these steps and cuts windows from the las
 are composed: every voxel of a window is followed to its point in the source volume, and there, once,
 the source is interpolated. The parameters are drawn in :mod:`.draw`.
 """
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,34 +65,34 @@ def store(volume, order):
     return np.pad(volume.astype(np.float32, copy=False), kernels.MARGIN, mode="reflect")
 
 
-def windows(stored, order, deformation, starts, size):
+def windows(stored, order, deformation, starts, out):
     """
     :param stored: what :func:`store` made
     :param order: the same as there
     :param deformation: a :class:`Deformation`
     :param starts: (n, 3) first voxels of the windows in the deformed volume
-    :param size: (3,) their size
-    :return: (n, x, y, z) array of the stored type
+    :param out: (n, x, y, z) array to write to
     """
+    size = out.shape[1:]
     if order and deformation.sigma is not None:
         stored = smooth(stored, deformation.sigma)
     low = starts.min(axis=0)
     extent = starts.max(axis=0) + size - low
-    if np.prod(extent) > len(starts) * np.prod(size):
-        return np.stack([box(stored, order, deformation, start, size) for start in starts])
-    # windows that overlap: what they share is interpolated once
-    return crop(box(stored, order, deformation, low, extent), starts - low, size)
+    if np.prod(extent) > np.prod(out.shape):
+        for start, window in zip(starts, out, strict=True):
+            window[...] = box(stored, order, deformation, start, size)
+    else:  # windows that overlap: what they share is interpolated once
+        crop(box(stored, order, deformation, low, extent), starts - low, out)
 
 
-def crop(volume, starts, size):
+def crop(volume, starts, out):
     """
     :param volume: (x, y, z) array
     :param starts: (n, 3) first voxels
-    :param size: (3,) size
-    :return: (n, x, y, z) array, a copy
+    :param out: (n, x, y, z) array to write to
     """
-    return np.stack([volume[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))]
-                     for start in starts])
+    for start, window in zip(starts, out, strict=True):
+        window[...] = volume[tuple(slice(a, a + n) for a, n in zip(start, window.shape, strict=True))]
 
 
 def box(stored, order, deformation, first, size):
@@ -149,10 +150,10 @@ def control_points(deformation, first, size):
     lattice = deformation.lattice
     if lattice is None:
         lattice = np.zeros((3, 4, 4, 4))
-    origin, spacing = control_grid(deformation.shape, lattice.shape[1] - 3)
     weights, knots = [], []
     for axis in range(3):
-        at = (first[axis] + np.arange(size[axis]) - origin[axis]) / spacing[axis] - 1
+        origin, spacing = control_axis(deformation.shape[axis], lattice.shape[1] - 3)
+        at = (first[axis] + np.arange(size[axis]) - origin) / spacing - 1
         knot = np.floor(at).astype(np.int64)
         t = at - knot
         weights.append(np.stack([(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4,
@@ -161,14 +162,14 @@ def control_points(deformation, first, size):
     return np.ascontiguousarray(lattice, float), tuple(weights), tuple(knots)
 
 
-def control_grid(shape, mesh):
-    """Where ITK puts the control points over a volume (a little beyond its outermost voxels).
+@functools.lru_cache(maxsize=1024)
+def control_axis(voxels, mesh):
+    """Where ITK puts the control points along an axis: a little beyond the outermost voxels.
 
-    :param shape: spatial shape x, y, z
+    :param voxels: number of voxels along the axis
     :param mesh: intervals between control points inside the volume
-    :return: position of the first control point and their spacing along x, y, z, in voxels
+    :return: position of the first control point and their spacing, in voxels
     """
-    # ITK's axes run the other way than NumPy's
-    image = sitk.Image([int(n) for n in shape[::-1]], sitk.sitkUInt8)
-    fixed = sitk.BSplineTransformInitializer(image, [int(mesh)] * 3).GetFixedParameters()
-    return fixed[3:6][::-1], fixed[6:9][::-1]
+    fixed = sitk.BSplineTransformInitializer(
+        sitk.Image([voxels, 2, 2], sitk.sitkUInt8), [mesh] * 3).GetFixedParameters()
+    return fixed[3], fixed[6]

@@ -73,12 +73,11 @@ class DeformedWindowSampler(UniformSampler):
         type_ = self.window.tf_dtypes[name].as_numpy_dtype
         out = np.empty((len(starts), *size, 1, len(channels)), type_)
         for number, channel in enumerate(channels):
-            if given is not None:
-                out[..., 0, number] = deform.crop(given[number], starts, size)
-            elif drawn is None:
-                out[..., 0, number] = deform.crop(channel, starts, size)
+            place = out[..., 0, number]
+            if drawn is None or given is not None:
+                deform.crop(channel if given is None else given[number], starts, place)
             else:
-                out[..., 0, number] = deform.windows(channel, self.orders[name], drawn, starts, size)
+                deform.windows(channel, self.orders[name], drawn, starts, place)
         return out
 
     def _window_centres(self, number, image_size, window_size, label):
