@@ -1,1 +1,1 @@
-"""Windows deformed where they are cut, and not on whole volumes: ``window_sampling = uniform_fast``."""
+"""``window_sampling = uniform_fast``: windows deformed where they are cut, not whole volumes."""

@@ -1,8 +1,8 @@
 """Random flipping, scaling, rotation and B-spline deformation as one map, on windows of a volume.
 
 NiftyNet makes a new volume at each of these steps and cuts windows from the last. Here the steps
-are composed: every voxel of a window is followed to its point in the source volume, and there, once,
-the source is interpolated. The parameters are drawn in :mod:`.draw`.
+are composed: every voxel of a window is followed to its point in the source volume, and there the
+source is interpolated, once. The parameters are drawn in :mod:`.draw`.
 """
 import functools
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from niftynet_ext.sampler import kernels
+from niftynet_ext.spline import spline_weights
 
 TAKES = {0: kernels.nearest, 1: kernels.linear, 3: kernels.cubic}
 FWHM = 2 * np.sqrt(2 * np.log(2))  # of a Gaussian, in standard deviations
@@ -92,7 +93,8 @@ def crop(volume, starts, out):
     :param out: (n, x, y, z) array to write to
     """
     for start, window in zip(starts, out, strict=True):
-        window[...] = volume[tuple(slice(a, a + n) for a, n in zip(start, window.shape, strict=True))]
+        part = tuple(slice(a, a + n) for a, n in zip(start, window.shape, strict=True))
+        window[...] = volume[part]
 
 
 def box(stored, order, deformation, first, size):
@@ -155,9 +157,7 @@ def control_points(deformation, first, size):
         origin, spacing = control_axis(deformation.shape[axis], lattice.shape[1] - 3)
         at = (first[axis] + np.arange(size[axis]) - origin) / spacing - 1
         knot = np.floor(at).astype(np.int64)
-        t = at - knot
-        weights.append(np.stack([(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4,
-                                 -3 * t ** 3 + 3 * t ** 2 + 3 * t + 1, t ** 3], axis=-1) / 6)
+        weights.append(np.ascontiguousarray(spline_weights(at - knot).T))
         knots.append(knot)
     return np.ascontiguousarray(lattice, float), tuple(weights), tuple(knots)
 

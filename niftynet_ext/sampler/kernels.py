@@ -86,7 +86,7 @@ def cubic(source, size, point):
     base, stride_x, stride_y, tx, ty, tz = locate(
         size, mirrored(point[0], size[0] - 1.0), mirrored(point[1], size[1] - 1.0),
         mirrored(point[2], size[2] - 1.0))
-    wx, wy, wz = spline_weights(tx), spline_weights(ty), spline_weights(tz)
+    wx, wy, wz = weights_at(tx), weights_at(ty), weights_at(tz)
     first = base - np.uint64(stride_x + stride_y + 1)
     a, b, c, d = zero, zero, zero, zero
     for i in range(4):
@@ -121,7 +121,7 @@ def locate(size, x, y, z):
 
 
 @compiled
-def spline_weights(t):
+def weights_at(t):
     """
     :param t: float32 distance from the second of four voxels, in [0, 1]
     :return: values of the cubic B-spline at the four

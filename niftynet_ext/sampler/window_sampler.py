@@ -10,7 +10,7 @@ from niftynet_ext.training.messages import RefusedError
 class DeformedWindowSampler(UniformSampler):
     """Windows, locations, queues and order of subjects as NiftyNet's UniformSampler has them.
 
-    One deformation is drawn each time a subject's turn comes, for all ``windows_per_image`` windows.
+    One deformation is drawn for all ``windows_per_image`` windows when a subject's turn comes.
     """
 
     def __init__(self, reader, store, foreground_share=0.0, **options):
@@ -19,13 +19,8 @@ class DeformedWindowSampler(UniformSampler):
         :param store: a :class:`~.volumes.VolumeStore`, which other samplers may use as well
         :param foreground_share: of the windows, centred on a voxel of the label that is not 0
         :param options: of NiftyNet's UniformSampler
-        :raises RefusedError: layers, images or a share that cannot be sampled so
+        :raises RefusedError: layers or images that cannot be sampled so
         """
-        if not 0 <= foreground_share <= 1:
-            raise RefusedError(f"[TRAINING] foreground_share = {foreground_share}: expected a "
-                               f"share of the windows, from 0 to 1")
-        if foreground_share > 0 and "label" not in reader.names:
-            raise RefusedError("[TRAINING] foreground_share needs an input section as `label`")
         self.store, self.foreground_share = store, foreground_share
         self.fixed_layers, self.random_layers = draw.split(reader.preprocessors)
         self.orders = interpolation_orders(reader, self.random_layers)
