@@ -1,5 +1,6 @@
 """NiftyNet's uniform sampler with the deformation computed where the windows are."""
 import numpy as np
+import tensorflow as tf
 from niftynet.engine.image_window import LOCATION_FORMAT
 from niftynet.engine.sampler_uniform_v2 import UniformSampler, rand_spatial_coordinates
 
@@ -51,6 +52,19 @@ class DeformedWindowSampler(UniformSampler):
             output[LOCATION_FORMAT.format(name)] = location.astype(np.int32)
         return output
 
+    def dataset_preprocessing(self, dataset):
+        """Queue and shuffle as NiftyNet does, but windows with a memory of their own.
+
+        TensorFlow's windows are views of all those of their volume: until the last has left the
+        queue, none of their memory would be free.
+
+        :param dataset: of single windows
+        :return: of batches
+        """
+        copied = dataset.map(lambda window: {
+            name: tf.raw_ops.DeepCopy(x=value) for name, value in window.items()})
+        return super().dataset_preprocessing(copied)
+
     def _prepare(self, subject):
         """:return: dict of the names to stored channels; their spatial ``shape``, an array too"""
         data = volumes.read(self.reader, subject, self.fixed_layers)
@@ -66,7 +80,7 @@ class DeformedWindowSampler(UniformSampler):
         """:return: windows (n, x, y, z, 1, channels) of the type that NiftyNet expects"""
         starts, size = location[:, 1:4], location[0, 4:7] - location[0, 1:4]
         type_ = self.window.tf_dtypes[name].as_numpy_dtype
-        out = np.empty((len(starts), *size, 1, len(channels)), type_)
+        out = aligned((len(starts), *size, 1, len(channels)), type_)
         for number, channel in enumerate(channels):
             place = out[..., 0, number]
             if drawn is None or given is not None:
@@ -92,6 +106,16 @@ class DeformedWindowSampler(UniformSampler):
             centres[chosen] = np.clip(np.stack(np.unravel_index(drawn, label[0].shape), axis=-1),
                                       half, image_size - window_size + half)
         return centres
+
+
+def aligned(shape, type_):
+    """
+    :return: an array, not initialised, that TensorFlow takes over without a copy
+    """
+    size, boundary = int(np.prod(shape)) * np.dtype(type_).itemsize, 64
+    memory = np.empty(size + boundary, np.uint8)
+    start = -memory.ctypes.data % boundary
+    return memory[start:start + size].view(type_).reshape(shape)
 
 
 def whole(channels, order, drawn):
