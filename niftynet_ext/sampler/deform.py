@@ -5,6 +5,8 @@ are composed: every voxel of a window is followed to its point in the source vol
 source is interpolated, once. The parameters are drawn in :mod:`.draw`.
 """
 import functools
+import math
+import mmap
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +52,21 @@ class Deformation:
         if not self.antialiasing or not all(factor < 1 for factor in self.zoom):
             return None
         return np.sqrt(np.divide(1.0, self.zoom) ** 2 - 1) / FWHM
+
+
+def empty(shape, type_):
+    """An array of zeros in memory straight from the system, which has it back when it is dropped.
+
+    malloc keeps blocks of this size for the thread that freed them, and other threads of TensorFlow
+    take new ones: the process would grow. TensorFlow takes it over without a copy: pages are
+    aligned as it wants.
+
+    :param shape: of the array
+    :param type_: NumPy's
+    :return: the array
+    """
+    shape, type_ = tuple(int(n) for n in shape), np.dtype(type_)
+    return np.ndarray(shape, type_, mmap.mmap(-1, math.prod(shape) * type_.itemsize))
 
 
 def store(volume, order):
@@ -103,7 +120,7 @@ def box(stored, order, deformation, first, size):
     :param size: (3,) size
     :return: (x, y, z) array of the stored type; the others as in :func:`windows`
     """
-    out = np.empty(tuple(int(n) for n in size), stored.dtype)
+    out = empty(size, stored.dtype)
     shape = tuple(int(n) for n in deformation.source_shape)
     kernels.fill(TAKES[order], order == 0, stored.reshape(-1), shape,
                  composed(deformation, first, size), out)
@@ -119,7 +136,8 @@ def smooth(stored, sigma):
     """
     if np.max(sigma) * TRUNCATE + 0.5 < 1:  # a kernel of one voxel
         return stored
-    return ndimage.gaussian_filter(stored, sigma, truncate=TRUNCATE, mode="mirror")
+    return ndimage.gaussian_filter(stored, sigma, truncate=TRUNCATE, mode="mirror",
+                                   output=empty(stored.shape, np.float32))
 
 
 def composed(deformation, first, size):

@@ -80,7 +80,7 @@ class DeformedWindowSampler(UniformSampler):
         """:return: windows (n, x, y, z, 1, channels) of the type that NiftyNet expects"""
         starts, size = location[:, 1:4], location[0, 4:7] - location[0, 1:4]
         type_ = self.window.tf_dtypes[name].as_numpy_dtype
-        out = aligned((len(starts), *size, 1, len(channels)), type_)
+        out = deform.empty((len(starts), *size, 1, len(channels)), type_)
         for number, channel in enumerate(channels):
             place = out[..., 0, number]
             if drawn is None or given is not None:
@@ -106,16 +106,6 @@ class DeformedWindowSampler(UniformSampler):
             centres[chosen] = np.clip(np.stack(np.unravel_index(drawn, label[0].shape), axis=-1),
                                       half, image_size - window_size + half)
         return centres
-
-
-def aligned(shape, type_):
-    """
-    :return: an array, not initialised, that TensorFlow takes over without a copy
-    """
-    size, boundary = int(np.prod(shape)) * np.dtype(type_).itemsize, 64
-    memory = np.empty(size + boundary, np.uint8)
-    start = -memory.ctypes.data % boundary
-    return memory[start:start + size].view(type_).reshape(shape)
 
 
 def whole(channels, order, drawn):
