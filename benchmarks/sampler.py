@@ -39,7 +39,7 @@ from niftynet_ext.training.seeds import drawing_from, stream
 
 SHAPE, WINDOW, PER_VOLUME, QUEUE = (256, 256, 110), (192, 192, 48), 8, 40
 SUBJECTS = 4
-RATIO, RATE, GROWTH = 10, 7, 0.1  # what is to be reached; the last: share of the memory
+RATIO, RATE, GROWTH = 10, 7, 0.05  # what is to be reached; the last: share of the memory
 STRETCH = 200  # windows from line to line
 SETTLED = 2 * STRETCH  # until every volume has been read, and the queues have been full
 

@@ -1,4 +1,7 @@
 """The composed map and its interpolation against SciPy and SimpleITK."""
+import threading
+import time
+
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
@@ -135,3 +138,17 @@ def test_windows_are_parts_of_the_whole(volume, size):
     for (x, y, z), window in zip(starts, out, strict=True):
         part = expected[x:x + size[0], y:y + size[1], z:z + size[2]]
         assert window == pytest.approx(part, abs=1e-5)
+
+
+def test_other_threads_run_meanwhile(volume):
+    """The interpreter's lock is free while a box is filled, or ``num_threads`` would be in vain."""
+    drawn = Deformation(SHAPE, zoom=(6.0, 6.0, 6.0))
+    stored = deform.store(volume, 3)
+    deform.box(stored, 3, drawn, (0, 0, 0), (2, 2, 2))  # compiled
+    thread = threading.Thread(target=deform.box, args=(stored, 3, drawn, (0, 0, 0), drawn.shape))
+    thread.start()
+    turns = 0
+    while thread.is_alive():
+        time.sleep(0.002)
+        turns += 1
+    assert turns > 10
