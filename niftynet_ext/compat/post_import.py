@@ -5,6 +5,8 @@ from importlib import metadata
 
 import numpy as np
 
+from niftynet_ext.sampler import offer
+from niftynet_ext.spline import spline_weights
 from niftynet_ext.training import driver, ini_keys
 
 
@@ -44,21 +46,11 @@ def multiply_spline_kernel(module):
     :param module: the module ``niftynet.layer.spatial_transformer``
     """
     def create_features(self):
-        weights = [spline_weights(spacing) for spacing in self._knot_spacing]
+        weights = [spline_weights(np.arange(spacing) / spacing) for spacing in self._knot_spacing]
         kernel = np.einsum("ai,bj,ck->abcijk", *weights)
         return module.tf.constant(kernel.reshape(4, 4, 4, 1, -1), dtype=module.tf.float32)
 
     module.BSplineFieldImageGridWarperLayer._create_features = create_features
-
-
-def spline_weights(spacing):
-    """
-    :param spacing: voxels between two knots
-    :return: (4, spacing) weights of the four knots around each voxel: the cubic B-spline
-    """
-    u = np.arange(spacing) / spacing
-    return np.stack([(1 - u) ** 3, 3 * u ** 3 - 6 * u ** 2 + 4,
-                     -3 * u ** 3 + 3 * u ** 2 + 3 * u + 1, u ** 3]) / 6
 
 
 def take_absolute_value_of_tensors(module):
@@ -85,16 +77,18 @@ def take_version_of_package(module):
     module.get_niftynet_version = lambda: version
 
 
-def choose_inference_windows(module):
-    """
+def extend_segmentation(module):
+    """The sampler and the ways of inference that this project adds.
+
     :param module: the module ``niftynet.application.segmentation_application``
     """
     from niftynet_ext.inference import windows
+    offer.offer_sampler(module)
     windows.choose(module)
 
 
 ACTIONS = {
-    "niftynet.application.segmentation_application": choose_inference_windows,
+    "niftynet.application.segmentation_application": extend_segmentation,
     "niftynet.engine.application_factory": prepare_factory,
     "niftynet.engine.application_driver": driver.wrap_driver,
     "niftynet.layer.loss_classification_multi": take_absolute_value_of_tensors,

@@ -71,6 +71,7 @@ def prepare(driver, initialise, workflow, inputs):
         seeds.seed_process(seed, start)
     with checked_split(driver.data_partitioner, workflow, training):
         initialise(driver, workflow, inputs)
+    driver.app.model_dir = system.model_dir  # where the fast sampler may write
     if inputs and driver.app.readers:
         preflight_files.check_files(driver.app, inputs, training)
         if training and hasattr(driver.app, "segmentation_param"):

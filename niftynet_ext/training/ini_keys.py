@@ -28,6 +28,9 @@ def add_network_keys(parser):
     parser.add_argument(
         "--mixed_precision", metavar="", choices=("off", "bfloat16"), default="off",
         help="bfloat16: the DenseHighRes3DNets compute in 16 bits, for Tensor Cores")
+    for action in parser._actions:
+        if action.dest == "window_sampling":
+            action.choices = [*action.choices, "uniform_fast"]
     return parser
 
 
@@ -36,6 +39,14 @@ def add_training_keys(parser):
     :param parser: the argparse parser of [TRAINING]
     :return: the same parser
     """
+    parser.add_argument(
+        "--volume_memory_gb", metavar="", type=float, default=4.0,
+        help="window_sampling = uniform_fast: memory for volumes; beyond it they are kept in a "
+             "file in model_dir")
+    parser.add_argument(
+        "--foreground_share", metavar="", type=float, default=0.0,
+        help="window_sampling = uniform_fast: share of the training windows that are centred on "
+             "the label; 0: all uniform")
     parser.add_argument(
         "--whole_volume_validation_every_n", metavar="", type=int, default=-1,
         help="Infer the validation set and keep the best checkpoint every n iterations "

@@ -38,6 +38,7 @@ def check_settings(workflow, inputs, training):
     check_gpus(getattr(system, "num_gpus", 0), getattr(system, "cuda_devices", ""))
     check_names(workflow, training)
     check_inputs(workflow, inputs or {})
+    check_sampling(workflow)
     if training:
         lock.hold(system.model_dir)
         checkpoints.tidy(system.model_dir)
@@ -152,6 +153,22 @@ def find(where, name, known):
         raise RefusedError(f"{where} = {name}: {module_name} has no {attribute!r}: "
                            f"{did_you_mean(attribute, [n for n in vars(module) if n[0] != '_'])}")
     return getattr(module, attribute)
+
+
+def check_sampling(workflow):
+    """
+    :param workflow: NiftyNet's dict of section to parameters
+    :raises RefusedError: a key of ``uniform_fast`` with another sampler, or out of range
+    """
+    share = getattr(workflow.get("TRAINING"), "foreground_share", 0.0)
+    sampling = getattr(workflow.get("NETWORK"), "window_sampling", "")
+    if not 0 <= share <= 1:
+        raise RefusedError(f"[TRAINING] foreground_share = {share:g}: expected a share of the "
+                           f"windows, from 0 to 1")
+    if share > 0 and sampling != "uniform_fast":
+        raise RefusedError(f"[TRAINING] foreground_share = {share:g} has no effect with "
+                           f"window_sampling = {sampling}: set window_sampling = uniform_fast in "
+                           f"[NETWORK], or foreground_share = 0")
 
 
 def check_inputs(workflow, inputs):

@@ -32,15 +32,6 @@ def test_version_is_the_package_s_in_a_git_checkout_too(tf):
     assert niftynet.__version__ == "NiftyNet version 0.6.0"
 
 
-def test_spline_weights_interpolate_smoothly(tf):
-    from niftynet_ext.compat.post_import import spline_weights
-    weights = spline_weights(5)
-    assert weights.sum(axis=0) == pytest.approx(np.ones(5))  # a constant field stays as it is
-    assert weights[:, 0] == pytest.approx([1 / 6, 4 / 6, 1 / 6, 0])  # at a knot
-    knots = np.arange(-1, 3)
-    assert knots @ weights == pytest.approx(np.arange(5) / 5)  # a ramp stays a ramp
-
-
 def test_loss_on_raters_confusion_matrices(tf, evaluate):
     from niftynet.layer.loss_classification_multi import loss_confusion_matrix
     rng = np.random.default_rng(1)
