@@ -114,8 +114,10 @@ postprocess: $(READY)
 
 bench: $(READY)
 	$(BIN)/pip install --disable-pip-version-check -q -e '.[$(TF),bench]'
-	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/network.py
 	$(BIN)/python benchmarks/sampler.py
+	$(BIN)/python benchmarks/inference.py $(if $(DICOM),--dicom '$(DICOM)')
+	$(BIN)/python benchmarks/evaluation.py
 	$(if $(DICOM),$(BIN)/python benchmarks/data_prep.py --dicom '$(DICOM)' $(ARGS))
 
 reproduce: $(READY)

@@ -9,8 +9,10 @@ multiplications of a train step of v1 take at the matrix product's rate, measure
 (a lower bound of what is reached by these methods, not of what can be).
 """
 import argparse
+import collections
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -64,7 +66,20 @@ def tensorflow_steps(name, window):
     feed = {images: image, labels: label}
     return {"train": lambda: session.run(step, feed),
             "infer": lambda: session.run(probability, {images: image}),
+            "profile": lambda: by_operation(tf, session, step, feed),
             "import_s": imported - start, "build_s": built - imported}
+
+
+def by_operation(tf, session, step, feed):
+    """:return: dict of kind of operation to its seconds in one step, the longest first"""
+    metadata = tf.RunMetadata()
+    session.run(step, feed, tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), metadata)
+    seconds = collections.Counter()
+    for device in metadata.step_stats.dev_stats:
+        for node in device.node_stats:
+            kind = re.search(r"= (\w+)", node.timeline_label)
+            seconds[kind[1] if kind else node.node_name] += node.all_end_rel_micros / 1e6
+    return dict(seconds.most_common(12))
 
 
 def torch_steps(window):
@@ -111,10 +126,13 @@ def work(name, window):
     print(json.dumps(answer), flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
-        steps[line.strip()]()
+        result = steps[line.strip()]()
         seconds = time.perf_counter() - start
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"s": seconds, "peak_mb": peak_mb}), flush=True)
+        answer = {"s": seconds, "peak_mb": peak_mb}
+        if line.strip() == "profile":
+            answer["profile"] = result
+        print(json.dumps(answer), flush=True)
 
 
 class Worker:
@@ -136,12 +154,13 @@ class Worker:
         sys.exit(f"{self.process.args[3]} ended with exit code {self.process.wait()}")
 
     def step(self, kind, counted):
-        """Do one step; the first of a kind is for warming up."""
+        """Do one step; the first of a kind is for warming up. Return what it told."""
         print(kind, file=self.process.stdin, flush=True)
         answer = self._answer()
         if counted:
             self.seconds[kind].append(answer["s"])
             self.peak_mb[kind] = answer["peak_mb"]
+        return answer
 
     def close(self):
         self.process.stdin.close()
@@ -179,9 +198,14 @@ def main():
             for name in names:
                 if kind == "train" or name != PRODUCT:
                     workers[kind, name].step(kind, counted=round_ > 0)
+        if kind == "train":
+            profile = workers[kind, NETWORKS[0]].step("profile", counted=False)["profile"]
         for name in names:
             workers[kind, name].close()
     report(workers, names, window)
+    print(f"a train step of {NETWORKS[0]} by operation (they overlap):")
+    for operation, seconds in profile.items():
+        print(f"  {operation:36}{seconds:7.3f} s")
     return 0
 
 

@@ -1,0 +1,138 @@
+"""Time, memory and Dice of the three ways of inference, and of a new patient's whole path.
+
+    python benchmarks/inference.py [--dicom PATIENT] [--demo demo]
+
+``net_segment inference`` on phantoms of 75, 134 and 297 slices of 256 x 256, in windows of 192 x
+192 x 48 (as released), blended, and as one window; with v1 after one iteration, since the weights
+have no say in the time. Then ``data_prep segment`` from DICOM of 134 slices of 512 x 512 to DICOM.
+Where ``make demo`` has run, its network and its held-out patients give the Dice of the three ways.
+"""
+import argparse
+import configparser
+import csv
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from data_prep import measure
+
+SLICES = (75, 134, 297)
+KINDS = ("grid", "gaussian", "whole")
+SECONDS, MEMORY_GB = 30, 3
+"""At most, from a DICOM folder of 134 slices to the mask."""
+
+ROOT = Path(__file__).resolve().parents[1]
+NET_SEGMENT = str(Path(sys.executable).with_name("net_segment"))
+SMALL = ["--batch_size", "1", "--max_iter", "1", "--save_every_n", "1", "--validation_every_n",
+         "-1", "--whole_volume_validation_every_n", "-1", "--queue_length", "2",
+         "--sample_per_volume", "1", "--do_elastic_deformation", "False"]
+
+
+def run(*command, cwd):
+    """Run a step that is not timed."""
+    done = subprocess.run([str(one) for one in command], cwd=cwd, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{command} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+def ini(source, target, folder, **sections):
+    """Write ``source`` with other values; paths of ``folder``.
+
+    :param sections: dict of section to its changed values
+    """
+    config = configparser.ConfigParser()
+    config.read(source)
+    for section, values in sections.items():
+        config[section].update(values)
+    with Path(folder, target).open("w") as stream:
+        config.write(stream)
+
+
+def phantoms(folder):
+    """One phantom for each number of slices: folder of its data by the number, one v1 model."""
+    for slices in SLICES:
+        home = folder / str(slices)
+        home.mkdir()
+        run(sys.executable, "-m", "data_prep", "phantom", "--out", "dicom", "--patients", "2",
+            "--matrix", "512", "--slices", slices, cwd=home)
+        run(sys.executable, "-m", "data_prep", "preprocess", "--dicom", "dicom", "--out", "data",
+            "--split", "1", "0", "1", cwd=home)
+    first = folder / str(SLICES[0])
+    config = ROOT / "config_ini" / "densehighres3dnet_v1.ini"
+    small = {"spatial_window_size": "(64, 64, 48)"}
+    ini(config, "train.ini", first, CT=small, LABEL=small, SYSTEM={"model_dir": "../model"})
+    run(NET_SEGMENT, "train", "-c", "train.ini", *SMALL, cwd=first)
+
+
+def peak_and_seconds(command, folder, cwd):
+    """:return: (s, GB) of a command, run twice: the faster"""
+    costs = [measure(["sh", "-c", f"cd '{cwd}' && exec \"$@\"", "-", *map(str, command)],
+                     folder / "run") for _ in range(2)]
+    return min(c.wall_s for c in costs), max(c.memory_mb for c in costs) / 1024
+
+
+def inference(folder):
+    """The table of time and memory."""
+    config = ROOT / "config_ini" / "densehighres3dnet_v1.ini"
+    for slices in SLICES:
+        home = folder / str(slices)
+        ini(config, "infer.ini", home,
+            SYSTEM={"model_dir": "../model", "dataset_split_file": str(home / "data/split.csv")})
+    print(f"net_segment inference, one patient{'':8}" + "".join(f"{n:>8} slices" for n in SLICES)
+          + "   s a slice")
+    for kind in KINDS:
+        cells = [peak_and_seconds(
+            [NET_SEGMENT, "inference", "-c", "infer.ini", "--batch_size", 1,
+             "--inference_windows", kind], folder, folder / str(slices)) for slices in SLICES]
+        (t0, _), (t1, _), (t2, _) = cells
+        slopes = (t1 - t0) / (SLICES[1] - SLICES[0]), (t2 - t1) / (SLICES[2] - SLICES[1])
+        print(f"{kind:42}" + "".join(f"{s:6.1f} s {gb:4.1f} GB" for s, gb in cells)
+              + f"   {slopes[0]:.3f}, {slopes[1]:.3f}")
+
+
+def segment(folder, dicom):
+    """From DICOM to DICOM."""
+    if dicom is None:
+        (dicom, _) = sorted((folder / "134" / "dicom").iterdir())
+    seconds, gb = peak_and_seconds(
+        [sys.executable, "-m", "data_prep", "segment", "--dicom", Path(dicom).resolve(),
+         "--model", folder / "model", "--out", folder / "run" / "out"], folder, folder)
+    print(f"data_prep segment, {dicom}: {seconds:.1f} s (at most {SECONDS}), {gb:.1f} GB "
+          f"(at most {MEMORY_GB})")
+
+
+def demo_dice(demo):
+    """The three ways with a trained network, on the demo's held-out phantoms."""
+    if not (demo / "model").is_dir():
+        print("Dice: run `make demo` first")
+        return
+    print("Dice3D of the demo's held-out phantoms, its window")
+    for kind in KINDS:
+        run(NET_SEGMENT, "inference", "-c", ROOT / "config_ini" / "demo.ini",
+            "--inference_windows", kind, "--save_seg_dir", f"../bench_{kind}", cwd=demo.parent)
+        run(sys.executable, "-m", "data_prep", "restore", "--data", demo / "data",
+            "--predictions", demo / f"bench_{kind}", "--out", demo / f"bench_{kind}_masks",
+            cwd=demo.parent)
+        with (demo / f"bench_{kind}_masks" / "scores.csv").open() as stream:
+            scores = [float(row["dice_3d"]) for row in csv.DictReader(stream)]
+        print(f"  {kind:10}{statistics.mean(scores):.3f}   "
+              + " ".join(f"{one:.3f}" for one in scores))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--dicom", help="a patient for segment; default: a phantom")
+    parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="default: %(default)s")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        phantoms(folder)
+        segment(folder, args.dicom)
+        inference(folder)
+    demo_dice(args.demo.resolve())
+
+
+if __name__ == "__main__":
+    main()
