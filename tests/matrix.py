@@ -20,12 +20,13 @@ TESTS = ["tests/niftynet_ext/compat", "tests/niftynet_ext/layer", "tests/niftyne
 
 PAPER = "3.7-1.15"  # the stack of NiftyNet 0.6.0 and of the paper
 OLD = ["numpy<2", "pandas<3"]
-# Python-TensorFlow: further requirements. The oldest and the newest TensorFlow of each Python
+# Python-TensorFlow: further requirements. The oldest and the newest TensorFlow of each Python, and
+# every TensorFlow in between somewhere
 ROWS = {
     PAPER: ["niftynet==0.6.0", "protobuf<3.21", "numpy<1.19", "pandas<1.4", "simpleitk<2.3"],
     "3.10-2.15": OLD, "3.10-2.21": [],
     "3.11-2.15": OLD, "3.11-2.18": ["numpy<2.1", "pandas<3"], "3.11-2.21": [],
-    "3.12-2.16": OLD, "3.12-2.21": [],
+    "3.12-2.16": OLD, "3.12-2.17": OLD, "3.12-2.19": ["numpy<2.2", "pandas<3"], "3.12-2.21": [],
     "3.13-2.20": [], "3.13-2.21": [],
 }
 VERSIONS = """
