@@ -51,6 +51,7 @@ def prepare(driver, initialise, workflow, inputs):
     :raises RefusedError: a mistake in the settings or the data
     """
     from niftynet_ext.training import preflight, preflight_files, seeds
+    from niftynet_ext.training.meter import Meter
     if not isinstance(workflow, dict) or "CONFIG_FILE" not in workflow:
         return initialise(driver, workflow, inputs)  # not from a command: a program that knows
     system, train = workflow["SYSTEM"], workflow.get("TRAINING")
@@ -59,6 +60,7 @@ def prepare(driver, initialise, workflow, inputs):
     preflight.check_settings(workflow, inputs, training)
     # NiftyNet hands its driver's attributes to every event handler
     driver.seed = seed
+    driver.meter = Meter()
     driver.inference_param = workflow.get("INFERENCE")
     driver.whole_volume_validation_every_n = getattr(train, "whole_volume_validation_every_n", -1)
     start = 0
@@ -111,7 +113,9 @@ def checked_split(partitioner, workflow, training):
 
 
 def check_folder_when_resolved(module):
-    """Refuse a model folder that cannot be written, before NiftyNet writes its settings there.
+    """Take the folder of a training before NiftyNet writes its settings there.
+
+    A folder that cannot be written or is in use is refused with nothing in it changed.
 
     :param module: ``niftynet.io.misc_io``
     """
@@ -119,6 +123,7 @@ def check_folder_when_resolved(module):
 
     @functools.wraps(resolve)
     def resolve_module_dir(module_dir_str, create_new=False):
+        from niftynet_ext.training import lock
         from niftynet_ext.training.preflight import check_writable
         try:
             folder = resolve(module_dir_str, create_new)
@@ -128,6 +133,7 @@ def check_folder_when_resolved(module):
             raise
         if create_new:
             check_writable(folder)
+            lock.hold(folder)
         return folder
 
     module.resolve_module_dir = resolve_module_dir
