@@ -3,11 +3,14 @@ import errno
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 from niftynet_ext.training.messages import RefusedError
 
 NAME = "training.lock"
+PATIENCE = 5.0  # seconds: a process that was killed a moment ago may still be ending
+IN_USE = (errno.EACCES, errno.EAGAIN)  # the two that POSIX has for it
 _held = {}  # path -> open file: the lock lives as long as the process
 
 
@@ -59,12 +62,12 @@ def take(path):
                            f"of that file and its folder, make room on its disk, or change "
                            f"model_dir") from error
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file)
     except OSError as error:
         file.seek(0)
         owner = file.read().decode("utf-8", "replace").strip() or "another process"
         file.close()
-        if error.errno in (errno.EACCES, errno.EAGAIN):  # the two that POSIX has for it
+        if error.errno in IN_USE:
             raise RefusedError(
                 f"{path.parent} is in use: {owner} is training there. Wait until it has ended, "
                 f"or give this training a model_dir of its own") from error
@@ -72,3 +75,18 @@ def take(path):
             f"{path} could not be locked: {error.strerror}. A model_dir needs a file system with "
             f"POSIX locks (NFS: its lock service); give one on another disk") from error
     return file
+
+
+def lock(file):
+    """
+    :param file: open for writing
+    :raises OSError: the lock is not to be had, :data:`IN_USE` not within :data:`PATIENCE` either
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in IN_USE or time.monotonic() > end:
+                raise
+        time.sleep(0.05)

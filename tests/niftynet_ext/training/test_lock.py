@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -29,7 +30,8 @@ def other(tmp_path):
     process.communicate()
 
 
-def test_a_second_writer_is_refused_by_pid_and_host(other, tmp_path):
+def test_a_second_writer_is_refused_by_pid_and_host(other, tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "PATIENCE", 0)
     with pytest.raises(SystemExit, match=f"process {other.pid} on {socket.gethostname()} is train"):
         lock.hold(tmp_path)
 
@@ -52,7 +54,13 @@ def test_a_folder_is_free_until_somebody_trains_there(tmp_path):
     assert process.returncode == 1 and f"process {os.getpid()} on" in process.stderr
 
 
-def test_a_folder_in_use_is_not_free(other, tmp_path):
+def test_a_process_that_is_ending_is_waited_for(other, tmp_path):
+    threading.Timer(0.5, other.kill).start()
+    lock.check_free(tmp_path)
+
+
+def test_a_folder_in_use_is_not_free(other, tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "PATIENCE", 0)
     with pytest.raises(SystemExit, match=f"in use: process {other.pid} on"):
         lock.check_free(tmp_path)
 
