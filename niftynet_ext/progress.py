@@ -28,12 +28,13 @@ class ProgressLine:
     The parameters are those NiftyNet's driver gives every event handler.
     """
 
-    def __init__(self, initial_iter=0, final_iter=0, is_training_action=True, **_unused):
+    def __init__(self, initial_iter=0, final_iter=0, meter=None, is_training_action=True,
+                 **_unused):
         self.first = initial_iter
         self.last = final_iter
         self.training = is_training_action
         self.stream = sys.stdout
-        self.meter = Meter()
+        self.meter = meter or Meter()
         self.start = self.printed = time.monotonic()
         quiet_console()
         GRAPH_CREATED.connect(self.on_graph)

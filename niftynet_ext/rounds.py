@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from niftynet_ext.training import checkpoints
+from niftynet_ext.training import checkpoints, lock
 from niftynet_ext.training.messages import CHECK_PREFIX
 
 PROGRESS_PREFIX = "[train]"
@@ -84,16 +84,6 @@ def read_folders(config):
     in_ini = Path(in_ini).expanduser().absolute()
     split_file = Path(os.path.normpath(in_ini / Path(split).expanduser())) if split else None
     return in_ini, split_file
-
-
-def next_start(plan, saved):
-    """
-    :param plan: stages
-    :param saved: iterations that have a whole checkpoint
-    :return: iteration to go on from (0: start anew), and the stages still to run
-    """
-    done = max(saved, default=0)
-    return done, [stage for stage in plan if stage.last > done]
 
 
 def command(config, stage, start, overrides=()):
@@ -164,7 +154,7 @@ def explain(stage, code, log, log_path, advanced):
     """
     lines = [COLOURS.sub("", line).rstrip() for line in log.splitlines()]
     causes = list(dict.fromkeys(line for line in lines if CAUSE.match(line)))
-    refusals = [line for line in causes if line.startswith("error: ")]
+    refusals = [line.removeprefix("error: ") for line in causes if line.startswith("error: ")]
     causes = refusals or causes[:4] or lines[-15:]
     advice = "go on from the last checkpoint" if advanced else "try again once this is mended"
     return "\n".join([*causes, "", f"{stage.loss} did not reach iteration {stage.last} (exit code "
@@ -192,7 +182,8 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
         if split_file:  # NiftyNet would look for it from the new folder
             overrides += ["--dataset_split_file", str(split_file)]
     model_dir = model_dir or in_ini
-    start, remaining = next_start(plan, checkpoints.whole(model_dir))
+    start = checkpoints.latest(model_dir) or 0
+    remaining = [stage for stage in plan if stage.last > start]
     if not remaining:
         print(f"{model_dir}: all {plan[-1].last} iterations are there, nothing to do")
     for stage in remaining:
@@ -200,15 +191,15 @@ def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
         print(shlex.join(words), flush=True)
         if not dry_run:
             model_dir.mkdir(parents=True, exist_ok=True)
+            lock.check_free(model_dir)  # the log is that of whoever is training there
             log_path = model_dir / "rounds.log"
             known = log_path.stat().st_size if log_path.exists() else 0
             code = run_command(words, log_path)
-            saved = checkpoints.whole(model_dir)
+            reached = checkpoints.latest(model_dir) or 0
             # NiftyNet ends with exit code 0 when a session breaks off: only a checkpoint counts
-            if code or stage.last not in saved:
+            if code or reached != stage.last:
                 log = log_path.read_bytes()[known:].decode("utf-8", "replace")
-                advanced = max(saved, default=0) > start
-                raise RoundsError(explain(stage, code, log, log_path, advanced))
+                raise RoundsError(explain(stage, code, log, log_path, reached > start))
         start = stage.last
 
 

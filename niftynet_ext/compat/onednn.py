@@ -1,4 +1,4 @@
-"""A fault of TensorFlow's CPU kernels that NiftyNet's networks meet."""
+"""Faults of TensorFlow on CPUs that NiftyNet's layers meet."""
 import functools
 import importlib
 
@@ -38,8 +38,29 @@ def thin_out_before_pointwise(conv2d_backprop_filter, constant_value):
     return wrapper
 
 
+def keep_volumes_padded(pad, pad_v2):
+    """``tf.pad`` of volumes with zeros as the operation PadV2, and not Pad.
+
+    TensorFlow (2.15 to 2.21, with oneDNN) fuses a Pad with the 3-D convolution behind it as if that
+    were VALID; where it is SAME, the result is smaller than the graph says, or its values are those
+    of other voxels. ``ConvLayer(padding="CONSTANT")`` is such a pair. PadV2 is not fused.
+
+    :param pad: of ``tensorflow.python.ops.gen_array_ops``
+    :param pad_v2: likewise
+    :return: a function with the parameters of ``pad``
+    """
+    @functools.wraps(pad)
+    def wrapper(input, paddings, name=None):
+        if getattr(input, "shape", None) is not None and input.shape.rank == 5:
+            return pad_v2(input, paddings, input.dtype.as_numpy_dtype(0), name=name or "Pad")
+        return pad(input, paddings, name=name)
+    return wrapper
+
+
 def install():
-    """Act where the gradients of ``tf.nn.conv2d`` and ``conv2d_transpose`` look it up."""
+    """Act where ``tf.pad``, and the gradients of ``tf.nn.conv2d`` and its like, look it up."""
+    gen_array_ops = importlib.import_module("tensorflow.python.ops.gen_array_ops")
+    gen_array_ops.pad = keep_volumes_padded(gen_array_ops.pad, gen_array_ops.pad_v2)
     gen_nn_ops = importlib.import_module("tensorflow.python.ops.gen_nn_ops")
     tensor_util = importlib.import_module("tensorflow.python.framework.tensor_util")
     gen_nn_ops.conv2d_backprop_filter = thin_out_before_pointwise(

@@ -84,7 +84,7 @@ def add_append(pd):
 
 def install_distutils():
     """``distutils.version.LooseVersion``: distutils left Python in 3.12."""
-    if importlib.util.find_spec("distutils") is not None:
+    if "distutils" in sys.modules or importlib.util.find_spec("distutils") is not None:
         return
     from packaging.version import Version
     package, version = types.ModuleType("distutils"), types.ModuleType("distutils.version")
@@ -94,24 +94,9 @@ def install_distutils():
     sys.modules.update({"distutils": package, "distutils.version": version})
 
 
-def install_pkg_resources():
-    """``pkg_resources.get_distribution(name).version``, NiftyNet's way to its own version.
-
-    setuptools has dropped the module, is not installed by default since Python 3.12, and takes
-    a second to import it where it is left; the standard library knows the same.
-    """
-    if "pkg_resources" in sys.modules or importlib.util.find_spec("pkg_resources") is not None:
-        return
-    from importlib import metadata
-    module = types.ModuleType("pkg_resources")
-    module.get_distribution = metadata.distribution
-    sys.modules["pkg_resources"] = module
-
-
 def install():
     """All of the above; safe to call again."""
     install_numpy()
     install_nibabel()
     install_pandas()
     install_distutils()
-    install_pkg_resources()

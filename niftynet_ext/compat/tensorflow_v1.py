@@ -7,6 +7,7 @@ are looked up in ``compat.v1`` first, then in TensorFlow itself. The real module
 for whoever imported it before; but graphs take the place of eager execution in the whole process.
 """
 import importlib
+import importlib.machinery
 import sys
 import types
 
@@ -48,6 +49,30 @@ class TensorFlowV1(types.ModuleType):
 
     def __dir__(self):
         return sorted({*super().__dir__(), *dir(self._v1)})
+
+
+class InPlace:
+    """Loader of a ``tensorflow`` that :func:`install` has put into ``sys.modules`` meanwhile."""
+
+    @staticmethod
+    def create_module(_spec):
+        """:return: the facade"""
+        return sys.modules["tensorflow"]
+
+    @staticmethod
+    def exec_module(module):
+        """Nothing is left to execute; the facade goes on with the spec of the real module."""
+        module.__spec__ = module._real.__spec__
+
+
+def spec_in_place():
+    """
+    :return: spec for whoever was importing TensorFlow when :func:`install` was called
+    """
+    spec = importlib.machinery.ModuleSpec("tensorflow", InPlace, is_package=True)
+    # importlib goes by the spec of a module that has appeared while it looked for one
+    sys.modules["tensorflow"].__spec__ = spec
+    return spec
 
 
 def install():

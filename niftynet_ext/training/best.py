@@ -83,12 +83,12 @@ class BestCheckpoint:
             return
         scores, pictures = self.validate(sender.readers[-1])
         mean = float(np.mean(list(scores.values())))
-        self.log(mean, pictures, message.current_iter)
         best = self.best is None or mean > self.best["dice"]
         say(f"iteration {message.current_iter}: Dice {mean:.4f} over {len(scores)} whole volumes "
             f"of validation{', the best so far' if best else ''}")
         if best:
             self.keep(mean, scores, message.current_iter)
+        self.log(mean, pictures, message.current_iter)
 
     def validate(self, reader):
         """
@@ -112,16 +112,24 @@ class BestCheckpoint:
         return scores, pictures
 
     def log(self, mean, pictures, iteration):
-        """Dice and overlays for TensorBoard."""
+        """Dice and overlays for TensorBoard.
+
+        :raises RefusedError: they cannot be written
+        """
         sides = np.max([picture.shape for picture in pictures], axis=0)
         stack = np.stack([np.pad(picture, [(0, most - side) for most, side in
                                            zip(sides, picture.shape, strict=True)])
                           for picture in pictures])
         summary = tf.get_default_session().run(self.pictures, {self.picture: stack})
-        self.writer.add_summary(summary, iteration)
         scalar = tf.Summary(value=[tf.Summary.Value(tag="dice_whole_volume", simple_value=mean)])
-        self.writer.add_summary(scalar, iteration)
-        self.writer.flush()
+        try:
+            self.writer.add_summary(summary, iteration)
+            self.writer.add_summary(scalar, iteration)
+            self.writer.flush()
+        except Exception as error:  # on a full disk, TensorFlow's writer raises an IndexError
+            raise RefusedError(
+                f"{self.writer.get_logdir()} could not be written: {cause(error)}. Make room on "
+                f"that disk and run the same command again") from error
 
     def keep(self, mean, scores, iteration):
         """The network first, then the record that names it, then the old network goes."""

@@ -143,20 +143,26 @@ def sha256(model_dir, iteration):
 
 
 def latest(model_dir):
-    """The checkpoint to go on from: the one that NiftyNet's text file names, if it is whole.
+    """The checkpoint to go on from: the whole one that was written last.
+
+    That is the one that NiftyNet's text file names (not the highest: an earlier training may have
+    gone further), or a later one, if the process was killed before it could name that.
 
     :param model_dir: NiftyNet's model folder
     :return: iteration number, or None if there is no whole checkpoint
     """
     numbers = whole(model_dir)
+    folder = Path(model_dir, "models")
     try:
-        text = Path(model_dir, "models", "checkpoint").read_text(encoding="utf-8")
+        text = (folder / "checkpoint").read_text(encoding="utf-8")
+        written = (folder / "checkpoint").stat().st_mtime_ns
     except (OSError, UnicodeDecodeError):
-        text = ""
+        text, written = "", 0
     named = LATEST.search(text)
-    if named and int(named[1]) in numbers:
-        return int(named[1])
-    return max(numbers, default=None)
+    if not named or int(named[1]) not in numbers:
+        return max(numbers, default=None)
+    return max(number for number in numbers if number == int(named[1]) or number > int(named[1])
+               and (folder / f"model.ckpt-{number}.index").stat().st_mtime_ns > written)
 
 
 def tidy(model_dir):

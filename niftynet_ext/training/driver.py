@@ -52,6 +52,7 @@ def prepare(driver, initialise, workflow, inputs):
     """
     from niftynet_ext.layer import precision
     from niftynet_ext.training import preflight, preflight_files, seeds
+    from niftynet_ext.training.meter import Meter
     if not isinstance(workflow, dict) or "CONFIG_FILE" not in workflow:
         return initialise(driver, workflow, inputs)  # not from a command: a program that knows
     system, train = workflow["SYSTEM"], workflow.get("TRAINING")
@@ -61,6 +62,7 @@ def prepare(driver, initialise, workflow, inputs):
     precision.choose(getattr(workflow.get("NETWORK"), "mixed_precision", precision.OFF))
     # NiftyNet hands its driver's attributes to every event handler
     driver.seed = seed
+    driver.meter = Meter()
     driver.inference_param = workflow.get("INFERENCE")
     driver.whole_volume_validation_every_n = getattr(train, "whole_volume_validation_every_n", -1)
     start = 0
@@ -118,7 +120,9 @@ def checked_split(partitioner, workflow, training):
 
 
 def check_folder_when_resolved(module):
-    """Refuse a model folder that cannot be written, before NiftyNet writes its settings there.
+    """Take the folder of a training before NiftyNet writes its settings there.
+
+    A folder that cannot be written or is in use is refused with nothing in it changed.
 
     :param module: ``niftynet.io.misc_io``
     """
@@ -126,6 +130,7 @@ def check_folder_when_resolved(module):
 
     @functools.wraps(resolve)
     def resolve_module_dir(module_dir_str, create_new=False):
+        from niftynet_ext.training import lock
         from niftynet_ext.training.preflight import check_writable
         try:
             folder = resolve(module_dir_str, create_new)
@@ -135,6 +140,7 @@ def check_folder_when_resolved(module):
             raise
         if create_new:
             check_writable(folder)
+            lock.hold(folder)
         return folder
 
     module.resolve_module_dir = resolve_module_dir

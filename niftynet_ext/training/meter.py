@@ -11,7 +11,10 @@ READY = "niftynet_ext_batch_ready"
 
 
 class Meter:
-    """Sums over the training iterations of one session; an event handler asks and tells it.
+    """Sums over the training iterations of one session.
+
+    Each event handler that shows them asks and tells the same meter, in whatever order NiftyNet
+    calls the handlers: what it has heard already it does not count again.
 
     :ivar iterations: number of training iterations
     :ivar loss: of the last one
@@ -27,9 +30,12 @@ class Meter:
         self.seconds = self.waiting = 0.0
         self.ready = None
         self.asked = 0.0
+        self.heard = None
 
     def on_graph(self):
         """Add a clock to the graph that is read once the batch is there."""
+        if self.ready is not None:
+            return
         location = window_location(tf.get_default_graph())
         if location is not None:
             with tf.control_dependencies([location]):
@@ -44,6 +50,9 @@ class Meter:
 
     def tell(self, message):
         """After a training iteration."""
+        if message is self.heard:
+            return
+        self.heard = message
         out = message.current_iter_output
         self.iterations += 1
         shown = out[CONSOLE]

@@ -13,7 +13,7 @@ import tensorflow as tf
 from niftynet.engine import application_factory as factories
 from niftynet.layer.activation import SUPPORTED_OP as ACTIVATIONS
 
-from niftynet_ext.training import checkpoints, lock
+from niftynet_ext.training import checkpoints
 from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
 
 PHASES = ("training", "validation", "inference")
@@ -40,7 +40,6 @@ def check_settings(workflow, inputs, training):
     check_inputs(workflow, inputs or {})
     check_sampling(workflow)
     if training:
-        lock.hold(system.model_dir)
         checkpoints.tidy(system.model_dir)
         check_start(system.model_dir, workflow["TRAINING"].starting_iter, "starting_iter")
     elif workflow.get("INFERENCE"):

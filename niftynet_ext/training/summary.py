@@ -23,12 +23,12 @@ NAME = "train_summary.json"
 class TrainSummary:
     """Event handler. The parameters are those NiftyNet's driver gives every event handler."""
 
-    def __init__(self, model_dir=None, initial_iter=0, final_iter=0, seed=-1,
+    def __init__(self, model_dir=None, initial_iter=0, final_iter=0, seed=-1, meter=None,
                  is_training_action=True, **_unused):
         self.model_dir = Path(model_dir)
         self.first, self.last, self.seed = initial_iter, final_iter, seed
         self.started = time.time()
-        self.meter = Meter()
+        self.meter = meter or Meter()
         if is_training_action:
             GRAPH_CREATED.connect(self.on_graph)
             ITER_STARTED.connect(self.on_iteration_start)

@@ -54,6 +54,21 @@ def test_moving_average_and_eta(handler):
         "[train] 2/10000  loss 0.0000  mean 0.9500  2.00 s/iteration  5:33:16 left")
 
 
+def test_a_shared_meter_counts_an_iteration_once(handler):
+    """Two event handlers, as progress_line and train_summary, in any order."""
+    from niftynet_ext.training.meter import Meter
+    meter = Meter()
+    made, clock = handler(io.StringIO(), final_iter=10, meter=meter)
+    for iteration, loss in ((1, 1.0), (2, 0.0)):
+        step = message(iteration, loss)
+        if iteration == 1:
+            meter.tell(step)
+        clock.now += 1.0
+        made.on_iteration(None, iter_msg=step)
+        meter.tell(step)
+    assert (meter.iterations, meter.average) == (2, pytest.approx(0.95))
+
+
 def test_one_line_is_rewritten_on_a_terminal(handler):
     out = Terminal()
     made, clock = handler(out, final_iter=3)

@@ -68,6 +68,26 @@ def test_goes_on_from_the_last_checkpoint(ini, tmp_path, calls, saved, expected)
     assert stages(calls) == expected
 
 
+def test_goes_on_where_netsegment_would(ini, tmp_path, calls):
+    """The checkpoint that `--starting_iter -1` takes, in the folder of an earlier training."""
+    write_checkpoint(tmp_path / "model", 15, 30)
+    (tmp_path / "model" / "models" / "checkpoint").write_text(
+        'model_checkpoint_path: "model.ckpt-15"')
+    rounds.run(ini, PLAN[:1])
+    assert stages(calls) == [("DiceForeground", "15", "20")]
+
+
+def test_a_folder_in_use_is_left_as_it_is(ini, tmp_path, calls, monkeypatch):
+    def refuse(model_dir):
+        raise SystemExit(f"{model_dir} is in use")
+
+    monkeypatch.setattr(rounds.lock, "check_free", refuse)
+    (tmp_path / "model").mkdir()
+    with pytest.raises(SystemExit, match="in use"):
+        rounds.run(ini, PLAN)
+    assert not calls and not any((tmp_path / "model").iterdir())
+
+
 def test_a_half_written_checkpoint_is_not_gone_on_from(ini, tmp_path, calls):
     write_checkpoint(tmp_path / "model", 5, 15)
     data = tmp_path / "model" / "models" / "model.ckpt-15.data-00000-of-00001"
@@ -117,7 +137,7 @@ def test_a_refusal_is_handed_on(ini, monkeypatch):
         log_path.write_text("ValueError: its cause\nerror: subject 003: the label has values 2\n")
         return 1
     monkeypatch.setattr(rounds, "run_command", refused)
-    with pytest.raises(RoundsError, match="^error: subject 003: the label has values 2\n"):
+    with pytest.raises(RoundsError, match="^subject 003: the label has values 2\n"):
         rounds.run(ini, PLAN)
 
 

@@ -28,10 +28,23 @@ def test_start_up_imports_neither_numpy_nor_tensorflow():
     assert out.stdout == "1 set()\n"
 
 
-def test_tensorflow_imported_before_niftynet_keeps_its_module():
-    out = run("import tensorflow as before\nimport niftynet\nimport tensorflow as after\n"
+def test_tensorflow_imported_by_another_file_keeps_its_module():
+    out = run("exec('import tensorflow as before')\nimport niftynet\nimport tensorflow as after\n"
               "print(hasattr(before, 'Session'), hasattr(after, 'Session'))")
     assert out.stdout.splitlines()[-1] == "False True", out.stderr
+
+
+def test_a_file_that_imports_tensorflow_before_niftynet(tmp_path):
+    """As the scripts and tests of NiftyNet's time do, tf.contrib included."""
+    (tmp_path / "script.py").write_text(
+        "import tensorflow as tf\n"
+        "from tensorflow.contrib.layers.python.layers import regularizers\n"
+        "from niftynet.layer.activation import ActiLayer\n")
+    out = run("import script, tensorflow as tf\n"
+              "print(script.tf.Session.__name__, script.tf is tf,\n"
+              "      tf.__spec__.origin == tf.__file__)",
+              PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    assert out.stdout.splitlines()[-1:] == ["Session True True"], out.stderr
 
 
 def test_the_hook_can_be_switched_off():

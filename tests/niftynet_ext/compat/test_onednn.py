@@ -1,4 +1,4 @@
-"""The gradient of strided 1 x 1 convolutions, which oneDNN computes beyond its buffers."""
+"""What oneDNN gets wrong: gradients of strided 1 x 1 convolutions, padded volumes."""
 import numpy as np
 import pytest
 
@@ -57,3 +57,28 @@ def test_direct_call(tf, evaluate, arrays):
         tf.constant(image, tf.float32), [1, 1, 3, 5], tf.ones((2, 4, 4, 5)), [1, 2, 2, 1], "SAME")
     assert evaluate(gradient)[0, 0, :, 4] == pytest.approx(
         image[:, ::2, ::2].sum((0, 1, 2)), rel=1e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_padded_volume_is_convolved_as_padded(tf, stride):
+    """Fed and in variables, so that nothing is folded into constants before it is fused."""
+    rng = np.random.default_rng(0)
+    volume, kernel = rng.normal(size=(1, 5, 4, 6, 2)), rng.normal(size=(3, 3, 3, 2, 3))
+    placeholder = tf.placeholder(tf.float32, volume.shape)
+    padded = tf.pad(placeholder, [[0, 0], [2, 2], [1, 1], [1, 2], [0, 0]])
+    weights = tf.Variable(kernel.astype(np.float32))
+    output = 2 * tf.nn.convolution(input=padded, filter=weights, strides=[stride] * 3,
+                                   padding="SAME")
+    with tf.Session() as session:
+        session.run(weights.initializer)
+        found = session.run(output, {placeholder: volume})
+    shape = np.add(volume.shape[1:4], (4, 2, 3))
+    # SAME: of the odd kernel's surplus, the smaller half lies in front
+    surplus = [max((-(-side // stride) - 1) * stride + 3 - side, 0) for side in shape]
+    around = np.pad(volume[0], [(2 + surplus[0] // 2, 3), (1 + surplus[1] // 2, 2),
+                                (1 + surplus[2] // 2, 3), (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3, 3), axis=(0, 1, 2))
+    size = [-(-side // stride) for side in shape]
+    windows = windows[::stride, ::stride, ::stride][:size[0], :size[1], :size[2]]
+    expected = 2 * np.einsum("xyzcijk,ijkco->xyzo", windows, kernel)
+    assert found[0] == pytest.approx(expected, rel=1e-4, abs=1e-4)

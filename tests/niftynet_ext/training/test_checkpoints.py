@@ -1,4 +1,6 @@
 """Whole and half-written checkpoints, against what TensorFlow itself writes and reads."""
+import os
+
 import pytest
 
 from niftynet_ext.training import checkpoints
@@ -54,6 +56,29 @@ def test_the_latest_is_the_one_named_if_it_is_whole(models, named, expected):
         (models / "checkpoint").write_text(
             f'model_checkpoint_path: {named}\nall_model_checkpoint_paths: "model.ckpt-3"\n')
     assert checkpoints.latest(models.parent) == expected
+
+
+def test_the_latest_may_have_been_written_before_it_could_be_named(models):
+    """Killed between two renames: the index of 10 is there, the text file still names 2."""
+    text = models / "checkpoint"
+    text.write_text('model_checkpoint_path: "model.ckpt-2"')
+    index = models / "model.ckpt-10.index"
+    os.utime(index, ns=(text.stat().st_mtime_ns + 1,) * 2)
+    assert checkpoints.latest(models.parent) == 10
+    index.write_bytes(INDEX[:-1])
+    assert checkpoints.latest(models.parent) == 2
+
+
+def test_an_earlier_training_that_went_further_is_not_gone_on_from(tf, models):
+    """A new training in the folder of an old one: TensorFlow's own names and times."""
+    tf.get_variable("w", [2])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        saver = tf.train.Saver(max_to_keep=2)
+        for iteration in (1, 2, 3):
+            saver.save(session, str(models / "model.ckpt"), global_step=iteration)
+    assert checkpoints.whole(models.parent) == [2, 3, 9, 10]
+    assert checkpoints.latest(models.parent) == 3
 
 
 def test_no_model_folder(tmp_path):

@@ -61,16 +61,29 @@ def test_the_split(main, job):
     assert found[0] == found[1] and len(set(found)) > 1
 
 
-def test_two_runs_have_identical_losses_whatever_the_threads(job):
-    """Initialisation, order of subjects, windows and augmentation; to the last printed digit."""
-    def run(**keys):
-        job.set("SYSTEM", **keys)
-        code, text = job.net_segment("train", "--max_iter", ITERATIONS, "--save_every_n", 100)
-        assert code == 0
-        return losses(text) + losses(text, "validation")
+def train(job, iterations, **keys):
+    """
+    :param keys: of [SYSTEM]
+    :return: the losses of training and validation as printed, to the last digit
+    """
+    job.set("SYSTEM", **keys)
+    code, text = job.net_segment("train", "--max_iter", iterations, "--save_every_n", 100)
+    assert code == 0
+    found = losses(text) + losses(text, "validation")
+    assert len(found) == iterations + iterations // 2
+    return found
 
-    once = run(seed=7, num_threads=1)
-    assert len(once) == ITERATIONS + ITERATIONS // 2
-    assert run(seed=7, num_threads=1) == once
-    assert run(seed=7, num_threads=3) == once
-    assert run(seed=8, num_threads=1) != once
+
+def test_two_runs_have_identical_losses_whatever_the_threads(job):
+    """Initialisation, order of subjects, windows and augmentation."""
+    once = train(job, ITERATIONS, seed=7, num_threads=1)
+    assert train(job, ITERATIONS, seed=7, num_threads=1) == once
+    assert train(job, ITERATIONS, seed=7, num_threads=3) == once
+    assert train(job, ITERATIONS, seed=8, num_threads=1) != once
+
+
+@pytest.mark.slow
+def test_two_runs_of_densehighres3dnet_have_identical_losses(job):
+    job.set("NETWORK", name="densehighres3dnet_v1")
+    once = train(job, 50, seed=7, num_threads=1)
+    assert train(job, 50, seed=7, num_threads=1) == once

@@ -1,4 +1,5 @@
 """Trainings killed, interrupted, out of disk or out of numbers; in processes of their own."""
+import json
 import random
 import re
 import signal
@@ -102,26 +103,70 @@ def test_one_writer(slow_job):
     first = slow_job.start("net_segment", "train", "-c", "net.ini", log="first.log")
     try:
         assert wait_until(lambda: begun(slow_job.folder / "first.log"), first)
-        code, text = slow_job.net_segment("train")
+        settings = slow_job.model / "settings_training.txt"
+        before = settings.read_text(), settings.stat().st_mtime_ns
+        code, text = slow_job.net_segment("train", "--lr", "0.02")
+        assert (settings.read_text(), settings.stat().st_mtime_ns) == before
+        log = (slow_job.model / "training_niftynet_log").read_text()
+        rounds, said = slow_job.run(*slow_job.rounds("DiceForeground:100000"))
+        assert rounds == 1 and "is training there" in said
+        assert not (slow_job.model / "rounds.log").exists()
     finally:
         kill(first)
-    assert code == 1
+    assert code == 1 and "in use" not in log
     assert re.search(rf"^error: .*process {first.pid} on .* is training there", text, re.MULTILINE)
     assert "Traceback" not in text
 
 
+# a limit on the size of files, which stands for the disk's; a training with FULL sets it
+LIMIT = ("import os, resource\n"
+         "if os.environ.get('FULL'):\n"
+         "    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))\n")
+
+
 def test_a_full_disk_keeps_the_last_whole_checkpoint(job):
-    """A limit on the size of files stands for the disk's; the second stage sets it."""
-    limit = ("import os, resource\n"
-             "if os.environ.get('FULL'):\n"
-             "    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))\n")
-    job.write("toynet.py", [limit, NETWORK.replace("FEATURES = 4", "FEATURES = 16")])
+    job.write("toynet.py", [LIMIT, NETWORK.replace("FEATURES = 4", "FEATURES = 16")])
     assert job.run(*job.rounds("DiceForeground:3"))[0] == 0
     code, text = job.run(*job.rounds("DiceForeground:3 Focal:7"), FULL="1")
     assert code == 1 and checkpoints.whole(job.model)[-1] == 3
     assert re.search(r"^error: .*ckpt-4 could not be written: .*File too large", text, re.MULTILINE)
     code, _ = job.run(*job.rounds("DiceForeground:3 Focal:7"))
     assert code == 0 and checkpoints.whole(job.model)[-1] == 7
+
+
+def test_a_full_disk_keeps_the_best_checkpoint(job):
+    job.write("toynet.py", [LIMIT, NETWORK.replace("FEATURES = 4", "FEATURES = 16")])
+    job.set("TRAINING", whole_volume_validation_every_n=2, save_every_n=100)
+    job.add_handlers("best_checkpoint")
+    best = job.model / "best"
+    assert job.net_segment("train", "--max_iter", "2")[0] == 0
+    record = {**json.loads((best / "best.json").read_text()), "dice": -1.0}  # any beats it
+    (best / "best.json").write_text(json.dumps(record))
+
+    go_on = job.rounds("DiceForeground:8")
+    ini = (job.folder / "net.ini").read_text()
+    job.write("net.ini", [ini.replace("model_saver,", "")])  # else its refusal comes last
+    code, text = job.run(*go_on, FULL="1")
+    assert code == 1 and "Traceback" not in text
+    assert re.search(r"^error: .*best/models/model.ckpt-4 could not be written: .*File too large",
+                     text, re.MULTILINE)
+    assert json.loads((best / "best.json").read_text()) == record
+
+    # no new best, so that only the events for TensorBoard are to be written
+    (best / "best.json").write_text(json.dumps({**record, "dice": 2.0}))
+    code, text = job.run(*go_on, FULL="1")
+    assert code == 1
+    assert re.search(r"^error: .*_whole_volume could not be written: .*File too large",
+                     text, re.MULTILINE)
+    (best / "best.json").write_text(json.dumps(record))
+    assert json.loads((best / "best.json").read_text()) == record
+    assert checkpoints.whole(best) == checkpoints.whole(job.model) == [2]
+
+    job.write("net.ini", [ini])
+    assert job.run(*go_on)[0] == 0
+    found = json.loads((best / "best.json").read_text())
+    assert checkpoints.whole(best) == [found["iteration"]] and found["iteration"] > 2
+    assert not writing(job) and not list((best / "models").glob("*.tempstate*"))
 
 
 def test_a_nan_loss_names_the_iteration_the_subjects_and_the_checkpoint(job):
