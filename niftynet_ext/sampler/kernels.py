@@ -1,7 +1,7 @@
 """Loops over the voxels of a box, compiled by Numba; they run without the interpreter's lock.
 
-Nothing else here interpolates a warped window fast enough: SciPy and SimpleITK take 0.5 to 1 us a
-voxel for order 3, these loops some 0.05 us.
+CPU time a voxel at order 3: these loops 0.04 us, displacement included; SciPy 0.2 us, points given;
+SimpleITK 0.9 us (256 x 256 x 110 voxels: 0.3, 1.4 and 6.6 s).
 """
 from typing import NamedTuple
 
