@@ -20,8 +20,11 @@ def trace(mask: np.ndarray) -> list[np.ndarray]:
     """
     edges = _edges(np.asarray(mask, bool))
     polygons = []
-    while edges:
-        i, j, heading = first = min(edges)  # the lowest corner of a border: its edges turn there
+    # the lowest corner of a border comes first: its edges turn there
+    for first in sorted(edges):
+        if first not in edges:
+            continue
+        i, j, heading = first
         points = []
         while True:
             edges.discard((i, j, heading))
