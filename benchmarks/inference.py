@@ -1,15 +1,18 @@
 """Time, memory and Dice of the three ways of inference, and of a new patient's whole path.
 
-    python benchmarks/inference.py [--dicom PATIENT] [--demo demo]
+    python benchmarks/inference.py [--dicom PATIENT] [--demo demo] [--rounds 2]
 
-``net_segment inference`` on phantoms of 75, 134 and 297 slices of 256 x 256, in windows of 192 x
-192 x 48 (as released), blended, and as one window; with v1 after a few iterations, which is enough
-not to call half the body tumour: the weights have no other say in the time. Then ``data_prep segment`` from DICOM of 134 slices of 512 x 512 to DICOM.
+``net_segment inference`` on phantoms of 75, 134 and 297 slices of 256 x 256, by turns in windows of
+192 x 192 x 48 (as released), blended, and as one window; with v1 after a few iterations, enough not
+to call half the body tumour: the weights have no other say in the time. Then ``data_prep segment``
+from DICOM of 134 slices of 512 x 512 to DICOM.
 Where ``make demo`` has run, its network and its held-out patients give the Dice of the three ways.
 """
 import argparse
 import configparser
 import csv
+import itertools
+import os
 import statistics
 import subprocess
 import sys
@@ -65,39 +68,51 @@ def phantoms(folder):
     run(NET_SEGMENT, "train", "-c", "train.ini", *SMALL, cwd=first)
 
 
-def peak_and_seconds(command, folder, cwd):
-    """:return: (s, GB) of a command, run twice: the faster"""
-    costs = [measure(["sh", "-c", f"cd '{cwd}' && exec \"$@\"", "-", *map(str, command)],
-                     folder / "run") for _ in range(2)]
-    return min(c.wall_s for c in costs), max(c.memory_mb for c in costs) / 1024
+def cost(command, folder, cwd):
+    """:return: what a command took, run in ``cwd``"""
+    return measure(["sh", "-c", f"cd '{cwd}' && exec \"$@\"", "-", *map(str, command)],
+                   folder / "run")
 
 
-def inference(folder):
+def median(costs):
+    """:return: seconds and peak GB"""
+    return (statistics.median(one.wall_s for one in costs),
+            statistics.median(one.memory_mb for one in costs) / 1024)
+
+
+def inference(folder, rounds):
     """The table of time and memory."""
     config = ROOT / "config_ini" / "densehighres3dnet_v1.ini"
+    costs = {kind: {slices: [] for slices in SLICES} for kind in KINDS}
     for slices in SLICES:
         home = folder / str(slices)
         ini(config, "infer.ini", home,
             SYSTEM={"model_dir": "../model", "dataset_split_file": str(home / "data/split.csv")})
-    print(f"net_segment inference, one patient{'':8}" + "".join(f"{n:>8} slices" for n in SLICES)
-          + "   s a slice")
+        for _ in range(rounds):
+            for kind in KINDS:
+                costs[kind][slices].append(cost(
+                    [NET_SEGMENT, "inference", "-c", "infer.ini", "--batch_size", 1,
+                     "--inference_windows", kind], folder, home))
+    print(f"{os.cpu_count()} cores; medians of {rounds} rounds; start-up included")
+    print(f"{'net_segment inference, one patient':36}"
+          + "".join(f"{slices:>7} slices" for slices in SLICES) + "   / grid   s a slice")
     for kind in KINDS:
-        cells = [peak_and_seconds(
-            [NET_SEGMENT, "inference", "-c", "infer.ini", "--batch_size", 1,
-             "--inference_windows", kind], folder, folder / str(slices)) for slices in SLICES]
-        (t0, _), (t1, _), (t2, _) = cells
-        slopes = (t1 - t0) / (SLICES[1] - SLICES[0]), (t2 - t1) / (SLICES[2] - SLICES[1])
-        print(f"{kind:42}" + "".join(f"{s:6.1f} s {gb:4.1f} GB" for s, gb in cells)
-              + f"   {slopes[0]:.3f}, {slopes[1]:.3f}")
+        cells = {slices: median(costs[kind][slices]) for slices in SLICES}
+        ratio = cells[SLICES[1]][0] / median(costs["grid"][SLICES[1]])[0]
+        slopes = [(cells[b][0] - cells[a][0]) / (b - a)
+                  for a, b in itertools.pairwise(SLICES)]
+        print(f"{kind:36}" + "".join(f"{s:5.1f} s {gb:3.1f} GB" for s, gb in cells.values())
+              + f"{ratio:9.2f}   " + ", ".join(f"{slope:.3f}" for slope in slopes))
 
 
-def segment(folder, dicom):
+def segment(folder, dicom, rounds):
     """From DICOM to DICOM."""
     if dicom is None:
         (dicom, _) = sorted((folder / "134" / "dicom").iterdir())
-    seconds, gb = peak_and_seconds(
+    seconds, gb = median([cost(
         [sys.executable, "-m", "data_prep", "segment", "--dicom", Path(dicom).resolve(),
          "--model", folder / "model", "--out", folder / "run" / "out"], folder, folder)
+        for _ in range(rounds)])
     print(f"data_prep segment, {dicom}: {seconds:.1f} s (at most {SECONDS}), {gb:.1f} GB "
           f"(at most {MEMORY_GB})")
 
@@ -124,12 +139,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--dicom", help="a patient for segment; default: a phantom")
     parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=2, help="default: %(default)s")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         phantoms(folder)
-        segment(folder, args.dicom)
-        inference(folder)
+        segment(folder, args.dicom, args.rounds)
+        inference(folder, args.rounds)
     demo_dice(args.demo.resolve())
 
 

@@ -20,7 +20,8 @@ SETTINGS = "settings_training.txt"
 
 _NETWORK_KEYS = (
     "name", "activation_function", "decay", "reg_type", "keep_prob", "weight_initializer",
-    "bias_initializer", "volume_padding_size", "volume_padding_mode", "volume_padding_to_size",
+    "bias_initializer", "mixed_precision",
+    "volume_padding_size", "volume_padding_mode", "volume_padding_to_size",
     "whitening", "rgb_normalisation", "normalise_foreground_only", "foreground_type",
     "multimod_foreground_type", "normalisation", "norm_type", "cutoff",
 )

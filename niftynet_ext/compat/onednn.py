@@ -51,7 +51,7 @@ def keep_volumes_padded(pad, pad_v2):
     """
     @functools.wraps(pad)
     def wrapper(input, paddings, name=None):
-        if getattr(input, "shape", None) is not None and input.shape.rank == 5:
+        if getattr(getattr(input, "shape", None), "rank", None) == 5:  # of a tensor
             return pad_v2(input, paddings, input.dtype.as_numpy_dtype(0), name=name or "Pad")
         return pad(input, paddings, name=name)
     return wrapper

@@ -9,24 +9,23 @@ from niftynet.engine.image_window import LOCATION_FORMAT
 from niftynet.engine.sampler_grid_v2 import GridSampler, grid_spatial_coordinates
 from niftynet.engine.windows_aggregator_grid import GridSamplesAggregator
 
+from niftynet_ext.choices import GRID, WHOLE
 from niftynet_ext.inference.blending import Blend, default_border
-from niftynet_ext.network.dense_highres3dnet import WINDOW_MULTIPLE
-
-GRID, GAUSSIAN, WHOLE = CHOICES = ("grid", "gaussian", "whole")
 
 
-def placement(kind, shape, window, border):
+def placement(kind, shape, window, border, multiple):
     """Where the windows of one volume lie.
 
-    :param kind: one of :data:`CHOICES` but ``grid``
+    :param kind: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS` but ``grid``
     :param shape: (X, Y, Z) of the volume
     :param window: three sides; of no matter for the whole volume
     :param border: half the overlap of neighbours; zeros: half a window
+    :param multiple: the network takes windows with sides that are multiples of it
     :return: sides of the window; (n, 3) first voxels. A window may reach beyond the volume, where
         it is to be padded
     """
     if kind == WHOLE:
-        window = tuple(-(-side // WINDOW_MULTIPLE) * WINDOW_MULTIPLE for side in shape)
+        window = tuple(-(-side // multiple) * multiple for side in shape)
         border = (0, 0, 0)
     elif not any(border):
         border = default_border(window)
@@ -50,13 +49,14 @@ def cut(image, first, window):
     return np.pad(part, missing + [(0, 0)] * (part.ndim - 3), mode="edge")
 
 
-def infer_volume(kind, image, window, border, infer):
+def infer_volume(kind, image, window, border, multiple, infer):
     """A volume in windows, as ``net_segment inference`` does it.
 
-    :param kind: one of :data:`CHOICES`
+    :param kind: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS`
     :param image: (X, Y, Z, channels)
     :param window: three sides; below 1 the whole side
     :param border: three widths; see ``inference_windows``
+    :param multiple: as for :func:`placement`
     :param infer: function of a window (x, y, z, channels) to (x, y, z, classes)
     :return: (X, Y, Z, classes)
     """
@@ -64,7 +64,7 @@ def infer_volume(kind, image, window, border, infer):
     window = tuple(side if side > 0 else whole for side, whole in zip(window, shape, strict=True))
     if kind == GRID:
         return infer_grid(image, window, border, infer)
-    window, corners = placement(kind, shape, window, border)
+    window, corners = placement(kind, shape, window, border, multiple)
     blend = None
     for first in corners:
         found = infer(cut(image, first, window))
@@ -92,10 +92,11 @@ class SeamlessSampler(GridSampler):
     """NiftyNet's grid sampler with the windows of :func:`placement`.
 
     :param kind: as for :func:`placement`
+    :param multiple: as for :func:`placement`
     """
 
-    def __init__(self, kind, **options):
-        self.kind = kind
+    def __init__(self, kind, multiple, **options):
+        self.kind, self.multiple = kind, multiple
         if kind == WHOLE:  # one at a time
             options |= {"spatial_window_size": (0, 0, 0), "batch_size": 1}
         super().__init__(name="seamless_sampler", **options)
@@ -111,7 +112,8 @@ class SeamlessSampler(GridSampler):
                 break
             image = data["image"]
             sides = self.window.match_image_shapes({"image": image.shape})["image"]
-            window, corners = placement(self.kind, image.shape[:3], sides[:3], self.border_size)
+            window, corners = placement(
+                self.kind, image.shape[:3], sides[:3], self.border_size, self.multiple)
             # whole batches only; a window that comes twice changes no mean
             missing = -len(corners) % self.batch_size
             for first in np.concatenate([corners, corners[:1].repeat(missing, axis=0)]):
@@ -164,6 +166,7 @@ def choose(module):
     :param module: ``niftynet.application.segmentation_application``
     """
     application = module.SegmentationApplication
+    from niftynet_ext.training.preflight_files import window_multiple
     grid_sampler, grid_aggregator = (application.initialise_grid_sampler,
                                      application.initialise_grid_aggregator)
 
@@ -175,7 +178,8 @@ def choose(module):
             return grid_sampler(self)
         tf.logging.info("inference_windows = %s", kind(self))
         self.sampler = [[SeamlessSampler(
-            kind(self), reader=reader, window_sizes=self.data_param,
+            kind(self), window_multiple(self.net_param.name), reader=reader,
+            window_sizes=self.data_param,
             batch_size=self.net_param.batch_size,
             spatial_window_size=self.action_param.spatial_window_size,
             window_border=self.action_param.border,

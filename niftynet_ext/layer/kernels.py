@@ -5,7 +5,6 @@ and dilated convolutions are native. With a graphics card, and on TensorFlow 1, 
 TensorFlow operations: cuDNN wants plain ``conv3d``. The numbers are the same.
 """
 import functools
-import os
 
 import tensorflow as tf
 
@@ -28,8 +27,7 @@ def has_onednn():
 @functools.lru_cache(None)
 def compiles():
     """:return: whether XLA compiles functions for the processor"""
-    return not (tf.__version__.startswith("1.") or has_gpu()
-                or os.environ.get("NIFTYNET_EXT_XLA") == "0")
+    return not (tf.__version__.startswith("1.") or has_gpu())
 
 
 def compiled(function):

@@ -6,13 +6,14 @@ range, so no loss scaling is needed. For NVIDIA cards since Ampere (A100, H100).
 """
 import tensorflow as tf
 
-OFF, BFLOAT16 = CHOICES = ("off", "bfloat16")
+from niftynet_ext.choices import BFLOAT16, OFF
+
 _chosen = {"type": OFF}
 
 
 def choose(name):
     """
-    :param name: one of :data:`CHOICES`, for networks that are built from now on
+    :param name: one of :data:`niftynet_ext.choices.PRECISIONS`, for networks built from now on
     """
     _chosen["type"] = name
 

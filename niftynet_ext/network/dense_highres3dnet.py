@@ -42,6 +42,8 @@ class DenseHighRes3DNet(BaseNet):
     :raises ValueError: fewer than two classes
     """
 
+    takes_mixed_precision = True
+
     def __init__(self, num_classes, w_initializer=None, w_regularizer=None,
                  b_initializer=None, b_regularizer=None, acti_func="prelu",
                  name="DenseHighRes3DNet"):

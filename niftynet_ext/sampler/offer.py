@@ -2,7 +2,7 @@
 import functools
 import tempfile
 
-NAME = "uniform_fast"
+from niftynet_ext.choices import UNIFORM_FAST, VOLUME_MEMORY_GB
 
 
 def offer_sampler(module):
@@ -17,7 +17,8 @@ def offer_sampler(module):
     def initialise_application(self, *args, **kwargs):
         initialise(self, *args, **kwargs)
         _, *inference = self.SUPPORTED_SAMPLING["uniform"]
-        self.SUPPORTED_SAMPLING[NAME] = (functools.partial(initialise_sampler, self), *inference)
+        self.SUPPORTED_SAMPLING[UNIFORM_FAST] = (
+            functools.partial(initialise_sampler, self), *inference)
 
     application.__init__ = initialise_application
 
@@ -31,7 +32,7 @@ def initialise_sampler(application):
     training = application.action_param
     # a program that makes the application by itself may know neither the keys nor the folder
     store = volumes.VolumeStore(
-        getattr(training, "volume_memory_gb", 4.0) * volumes.GB,
+        getattr(training, "volume_memory_gb", VOLUME_MEMORY_GB) * volumes.GB,
         getattr(application, "model_dir", tempfile.gettempdir()))
     share = getattr(training, "foreground_share", 0.0)
     application.sampler = [[window_sampler.DeformedWindowSampler(

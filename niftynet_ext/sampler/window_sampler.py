@@ -99,7 +99,7 @@ class DeformedWindowSampler(UniformSampler):
         if label is None:
             return centres
         chosen = np.random.random(number) < self.foreground_share
-        voxels = np.flatnonzero(label[0])
+        voxels = np.flatnonzero(label[0] > 0.5)
         if voxels.size:
             drawn = voxels[np.random.randint(0, voxels.size, chosen.sum())]
             half = window_size // 2

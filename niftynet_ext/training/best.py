@@ -15,11 +15,13 @@ from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, SESS_STARTED, V
 from niftynet.io.misc_io import get_latest_subfolder
 
 from data_prep import files
+from niftynet_ext.choices import GRID, WHOLE
 from niftynet_ext.evaluation.overlap import dice
-from niftynet_ext.inference.windows import GRID, WHOLE, infer_volume
+from niftynet_ext.inference.windows import infer_volume
 from niftynet_ext.training import checkpoints
 from niftynet_ext.training.messages import RefusedError, say
 from niftynet_ext.training.overlay import draw_overlay
+from niftynet_ext.training.preflight_files import window_multiple
 from niftynet_ext.training.saver import cause
 
 RECORD = "best.json"
@@ -64,7 +66,7 @@ class BestCheckpoint:
             self.images.set_shape([1, *(side if side > 0 else None for side in window), None])
             logits = sender.net(self.images, is_training=False, keep_prob=1.0)
             self.probability = tf.nn.softmax(logits)
-        self.window = window
+        self.window, self.multiple = window, window_multiple(sender.net_param.name)
         # after every handler has been made: tensorboard_logger may have begun a new folder
         self.writer = tf.summary.FileWriter(
             os.path.join(get_latest_subfolder(self.logs), f"{VALID}_whole_volume"))
@@ -105,7 +107,8 @@ class BestCheckpoint:
             def infer(window):
                 return session.run(self.probability, {self.images: window[np.newaxis]})[0]
 
-            found = infer_volume(self.kind, image, self.window, border, infer).argmax(-1) > 0
+            found = infer_volume(
+                self.kind, image, self.window, border, self.multiple, infer).argmax(-1) > 0
             scores[str(reader.get_subject_id(index))] = dice(found, label > 0)
             if len(pictures) < PICTURES:
                 pictures.append(draw_overlay(image[..., 0], label > 0, found))

@@ -50,6 +50,7 @@ def prepare(driver, initialise, workflow, inputs):
     :param inputs: NiftyNet's dict of input section to parameters
     :raises RefusedError: a mistake in the settings or the data
     """
+    from niftynet_ext.choices import OFF
     from niftynet_ext.layer import precision
     from niftynet_ext.training import preflight, preflight_files, seeds
     from niftynet_ext.training.meter import Meter
@@ -59,7 +60,7 @@ def prepare(driver, initialise, workflow, inputs):
     training = "training".startswith(system.action.lower())
     seed = getattr(system, "seed", -1)
     preflight.check_settings(workflow, inputs, training)
-    precision.choose(getattr(workflow.get("NETWORK"), "mixed_precision", precision.OFF))
+    precision.choose(getattr(workflow.get("NETWORK"), "mixed_precision", OFF))
     # NiftyNet hands its driver's attributes to every event handler
     driver.seed = seed
     driver.meter = Meter()
@@ -78,10 +79,8 @@ def prepare(driver, initialise, workflow, inputs):
         preflight_files.check_files(driver.app, inputs, training)
         if training and hasattr(driver.app, "segmentation_param"):
             preflight_files.check_labels(driver.app, system.model_dir)
-        if training and driver.whole_volume_validation_every_n > 0 and getattr(
-                driver.inference_param, "inference_windows", "grid") == "grid":
-            preflight_files.check_whole_volumes(
-                driver.app, inputs, getattr(driver.inference_param, "spatial_window_size", ()))
+        if training and driver.whole_volume_validation_every_n > 0:
+            preflight_files.check_whole_volumes(driver.app, inputs, driver.inference_param)
     if seed >= 0:
         seeds.seed_application(driver.app, seed, start)
     if training and inputs:  # after all checks: a training that is refused leaves no note

@@ -6,6 +6,7 @@ and silently ignores ``lr`` in [NETWORK]. A misspelt section becomes an input se
 import argparse
 import difflib
 
+from niftynet_ext import choices
 from niftynet_ext.training.messages import RefusedError, did_you_mean, say
 
 
@@ -26,11 +27,11 @@ def add_network_keys(parser):
     :return: the same parser
     """
     parser.add_argument(
-        "--mixed_precision", metavar="", choices=("off", "bfloat16"), default="off",
+        "--mixed_precision", metavar="", choices=choices.PRECISIONS, default=choices.OFF,
         help="bfloat16: the DenseHighRes3DNets compute in 16 bits, for Tensor Cores")
     for action in parser._actions:
         if action.dest == "window_sampling":
-            action.choices = [*action.choices, "uniform_fast"]
+            action.choices = [*action.choices, choices.UNIFORM_FAST]
     return parser
 
 
@@ -40,7 +41,7 @@ def add_training_keys(parser):
     :return: the same parser
     """
     parser.add_argument(
-        "--volume_memory_gb", metavar="", type=float, default=4.0,
+        "--volume_memory_gb", metavar="", type=float, default=choices.VOLUME_MEMORY_GB,
         help="window_sampling = uniform_fast: memory for volumes; beyond it they are kept in a "
              "file in model_dir")
     parser.add_argument(
@@ -60,7 +61,8 @@ def add_inference_keys(parser):
     :return: the same parser
     """
     parser.add_argument(
-        "--inference_windows", metavar="", choices=("grid", "gaussian", "whole"), default="grid",
+        "--inference_windows", metavar="", choices=choices.INFERENCE_WINDOWS,
+        default=choices.GRID,
         help="grid: NiftyNet's, the last of overlapping windows wins; gaussian: windows that "
              "overlap by twice the border (0: by half) are blended; whole: one for the volume")
     return parser

@@ -12,9 +12,11 @@ import pandas
 import tensorflow as tf
 from niftynet.engine import application_factory as factories
 from niftynet.layer.activation import SUPPORTED_OP as ACTIVATIONS
+from niftynet.utilities.util_common import set_cuda_device
 
 from niftynet_ext.training import checkpoints
 from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
+from niftynet_ext.training.preflight_keys import check_our_keys
 
 PHASES = ("training", "validation", "inference")
 LOSSES = {
@@ -35,10 +37,12 @@ def check_settings(workflow, inputs, training):
     :raises RefusedError: the first mistake
     """
     system = workflow["SYSTEM"]
+    # CUDA reads it once, when TensorFlow first looks for cards; NiftyNet would set it later
+    set_cuda_device(getattr(system, "cuda_devices", ""))
     check_gpus(getattr(system, "num_gpus", 0), getattr(system, "cuda_devices", ""))
     check_names(workflow, training)
     check_inputs(workflow, inputs or {})
-    check_sampling(workflow)
+    check_our_keys(workflow, training)
     if training:
         checkpoints.tidy(system.model_dir)
         check_start(system.model_dir, workflow["TRAINING"].starting_iter, "starting_iter")
@@ -152,22 +156,6 @@ def find(where, name, known):
         raise RefusedError(f"{where} = {name}: {module_name} has no {attribute!r}: "
                            f"{did_you_mean(attribute, [n for n in vars(module) if n[0] != '_'])}")
     return getattr(module, attribute)
-
-
-def check_sampling(workflow):
-    """
-    :param workflow: NiftyNet's dict of section to parameters
-    :raises RefusedError: a key of ``uniform_fast`` with another sampler, or out of range
-    """
-    share = getattr(workflow.get("TRAINING"), "foreground_share", 0.0)
-    sampling = getattr(workflow.get("NETWORK"), "window_sampling", "")
-    if not 0 <= share <= 1:
-        raise RefusedError(f"[TRAINING] foreground_share = {share:g}: expected a share of the "
-                           f"windows, from 0 to 1")
-    if share > 0 and sampling != "uniform_fast":
-        raise RefusedError(f"[TRAINING] foreground_share = {share:g} has no effect with "
-                           f"window_sampling = {sampling}: set window_sampling = uniform_fast in "
-                           f"[NETWORK], or foreground_share = 0")
 
 
 def check_inputs(workflow, inputs):

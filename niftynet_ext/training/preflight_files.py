@@ -15,6 +15,7 @@ import numpy as np
 from niftynet.io.image_loader import load_image_obj
 
 from data_prep.files import write_json
+from niftynet_ext.choices import GRID, WHOLE
 from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
 
 CACHE = "label_values.json"
@@ -40,31 +41,33 @@ def check_files(app, data_param, training):
     for number, reader in enumerate(app.readers):
         windows = window_sizes(reader.input_sources, data_param,
                                () if training else app.action_param.spatial_window_size)
-        # these pad a volume to the window
-        seamless = not training and getattr(
-            app.action_param, "inference_windows", "grid") != "grid"
-        check_multiple(windows, multiple, app.net_param.name)
+        kind = GRID if training else getattr(app.action_param, "inference_windows", GRID)
+        if kind != WHOLE:
+            check_multiple(windows, multiple, app.net_param.name)
         shrink = getattr(app.action_param, "scaling_percentage", ()) if training else ()
         smallest = min(1.0, 1 + shrink[0] / 100) if shrink and number == 0 else 1.0
         for index, images in enumerate(reader.output_list):
             subject = reader.get_subject_id(index)
             if dense and len(images) > 1:
                 check_grids(subject, images)
-            if sampling != "resize" and not seamless:
+            if sampling != "resize" and kind == GRID:  # the others pad a volume to the window
                 check_windows(subject, images, windows, app.net_param, smallest)
 
 
-def check_whole_volumes(app, data_param, window):
+def check_whole_volumes(app, data_param, inference):
     """
     :param app: a NiftyNet application with its readers
     :param data_param: NiftyNet's dict of input section to parameters
-    :param window: ``spatial_window_size`` of [INFERENCE], or empty
+    :param inference: parameters of [INFERENCE], or None
     :raises RefusedError: it does not fit the network, or a volume of the validation set
     """
-    reader = app.readers[-1]
-    windows = window_sizes(reader.input_sources, data_param, window)
+    reader, kind = app.readers[-1], getattr(inference, "inference_windows", GRID)
+    if kind == WHOLE:
+        return
+    windows = window_sizes(reader.input_sources, data_param,
+                           getattr(inference, "spatial_window_size", ()))
     check_multiple(windows, window_multiple(app.net_param.name), app.net_param.name)
-    for index, images in enumerate(reader.output_list):
+    for index, images in enumerate(reader.output_list if kind == GRID else ()):
         check_windows(reader.get_subject_id(index), images, windows, app.net_param, 1.0)
 
 

@@ -14,6 +14,12 @@ def strides_of_filter_gradients(graph):
             if op.type == "Conv2DBackpropFilter"]
 
 
+@pytest.mark.parametrize("rank", [2, 5])
+def test_arrays_are_padded_too(tf, evaluate, rank):
+    array = np.ones((2,) * rank, np.float32)
+    assert evaluate(tf.pad(array, [[1, 1]] * rank)).shape == (4,) * rank
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_convolution(tf, evaluate, arrays, padding):
     image, kernel = arrays

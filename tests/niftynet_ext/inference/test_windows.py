@@ -18,7 +18,7 @@ SHAPES = [((7, 9, 5), (4, 4, 5)), ((8, 8, 8), (8, 8, 8)), ((6, 5, 4), (0, -1, 2)
 @pytest.mark.parametrize("shape, window", SHAPES)
 def test_windows_cover_the_volume(windows, kind, shape, window):
     image = np.random.default_rng(0).random((*shape, 2))
-    found = windows.infer_volume(kind, image, window, (0, 0, 0), lambda w: w)
+    found = windows.infer_volume(kind, image, window, (0, 0, 0), 8, lambda w: w)
     assert found == pytest.approx(image, abs=1e-6)
 
 
@@ -30,7 +30,7 @@ def test_borders_are_cut_off_and_the_last_window_of_a_grid_wins(windows):
         return np.full(window.shape, float(len(cut)))
 
     ramp = np.arange(8.0)[:, np.newaxis, np.newaxis, np.newaxis] * np.ones((8, 4, 4, 1))
-    found = windows.infer_volume("grid", ramp, (6, 4, 4), (1, 0, 0), infer)
+    found = windows.infer_volume("grid", ramp, (6, 4, 4), (1, 0, 0), 8, infer)
     expected = np.zeros(8)
     for number, first in enumerate(cut, start=1):  # NiftyNet's choice of windows
         expected[first + 1:first + 5] = number
@@ -48,13 +48,13 @@ def test_blended_windows_have_no_seam(windows):
 
     image = np.zeros((48, 8, 8, 1))
     grid, blended = (
-        windows.infer_volume(kind, image, (32, 8, 8), border, infer_with([]))[:, 4, 4, 0]
+        windows.infer_volume(kind, image, (32, 8, 8), border, 8, infer_with([]))[:, 4, 4, 0]
         for kind, border in (("grid", (0, 0, 0)), ("gaussian", (8, 0, 0))))
     assert np.abs(np.diff(grid)).max() >= 1
     assert 0 < np.abs(np.diff(blended)).max() < 0.4
 
 
-def test_whole_volumes_are_padded_to_eight(windows):
+def test_whole_volumes_are_padded_to_multiples(windows):
     shapes = []
 
     def infer(window):
@@ -62,14 +62,15 @@ def test_whole_volumes_are_padded_to_eight(windows):
         return window
 
     image = np.random.default_rng(1).random((13, 16, 5, 1))
-    windows.infer_volume("whole", image, (8, 8, 8), (2, 2, 2), infer)
-    assert shapes == [(16, 16, 8, 1)]
+    windows.infer_volume("whole", image, (8, 8, 8), (2, 2, 2), 8, infer)
+    windows.infer_volume("whole", image, (8, 8, 8), (2, 2, 2), 1, infer)
+    assert shapes == [(16, 16, 8, 1), (13, 16, 5, 1)]
     padded = windows.cut(image, (0, 0, 0), (16, 16, 8))
     assert np.array_equal(padded[13:, :, :5], image[12:].repeat(3, axis=0))  # the edge repeated
 
 
 def test_small_volumes_are_padded_to_the_window(windows):
-    window, corners = windows.placement("gaussian", (20, 20, 5), (16, 16, 8), (0, 0, 0))
+    window, corners = windows.placement("gaussian", (20, 20, 5), (16, 16, 8), (0, 0, 0), 8)
     assert window == (16, 16, 8) and set(corners[:, 2]) == {0}
     assert (corners.max(axis=0) + window).tolist() == [20, 20, 8]
 

@@ -94,6 +94,18 @@ def whole_volumes(job):
     job.set("INFERENCE", spatial_window_size="(24, 16, 8)")
 
 
+def whole_windows(job):
+    """Blended windows need not fit the volume, but the network."""
+    multiple(job)
+    windows("(16, 16, 8)")(job)
+    job.set("TRAINING", whole_volume_validation_every_n=5)
+    job.set("INFERENCE", spatial_window_size="(24, 12, 8)", inference_windows="gaussian")
+
+
+def border(job):
+    job.set("INFERENCE", inference_windows="gaussian", border="(8, 2, 2)")
+
+
 def multiple(job):
     job.write("toynet.py", [(job.folder / "toynet.py").read_text(), "WINDOW_MULTIPLE = 8"])
     windows("(16, 12, 8)")(job)
@@ -107,6 +119,8 @@ def multiple(job):
     (windows("(24, 16, 8)"), r"subject 001: the image is \(20, 20, 16\) voxels.* \(24, 16, 8\)"),
     (windows("(20, 16, 8)"), r"and \(19, 19, 15\) after scaling by 0\.95; .* \(20, 16, 8\) does"),
     (whole_volumes, r"subject 005: the image is \(20, 20, 16\) voxels; .* \(24, 16, 8\) does not"),
+    (whole_windows, r"is \(24, 12, 8\): toynet.ToyNet needs multiples of 8"),
+    (border, r"border = \(8, 2, 2\): windows of \(16, 16, 8\) overlap by twice the border"),
     (multiple, r"is \(16, 12, 8\): toynet.ToyNet needs multiples of 8, e\.g\. \(16, 8, 8\)"),
     (zeros_lost, "split.csv: 1, 2, 3, 4, 5 and 1 more has no image, but 001 has: a spreadsheet"),
     (stranger, "split.csv: 1 subjects are in no csv_file: LUNG1-128"),
@@ -126,6 +140,8 @@ def multiple(job):
     (key("NETWORK", window_sampling="uniform_fst"), "did you mean 'uniform_fast'"),
     (key("TRAINING", foreground_share=1.5), "foreground_share = 1.5: expected a share"),
     (key("TRAINING", foreground_share=0.5), "has no effect with window_sampling = uniform: set"),
+    (key("TRAINING", volume_memory_gb=-1), "volume_memory_gb = -1: expected 0"),
+    (key("NETWORK", mixed_precision="bfloat16"), "toynet.ToyNet computes in float32 only"),
     (key("NETWORK", activation_function="preluu"), "does not exist: did you mean 'prelu'"),
     (key("TRAINING", loss_type="DiceForground"), "DiceForground does not exist: did you mean 'D"),
     (key("TRAINING", optimiser="adamm"), "adamm does not exist: did you mean 'adam'"),
@@ -166,6 +182,25 @@ def test_what_may_be_meant_so_is_a_warning(main, job, capsys, change, line):
         main()
     said = [text for text in capsys.readouterr().out.splitlines() if text.startswith("[check]")]
     assert any(line in text for text in said), said
+
+
+def test_class_numbers_are_not_blended(main, job):
+    write_checkpoint(job.model, 3)
+    job.set("INFERENCE", inference_windows="gaussian")
+    job.set("SEGMENTATION", output_prob=False)
+    assert "output_prob = False gives class numbers" in refused(main, "inference")
+
+
+def test_cards_are_chosen_before_they_are_looked_for(main, job, monkeypatch):
+    from niftynet_ext.training import preflight
+    seen = []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(preflight, "check_gpus",
+                        lambda *_: seen.append(os.environ.get("CUDA_VISIBLE_DEVICES")))
+    job.set("SYSTEM", cuda_devices="1")
+    with pytest.raises(GraphReached):
+        main()
+    assert seen == ["1"]
 
 
 @pytest.mark.parametrize("action", ["train", "inference"])

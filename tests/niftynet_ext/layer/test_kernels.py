@@ -1,0 +1,71 @@
+"""Each form of a layer gives the same numbers: compiled, native, paired, and plain as on a GPU."""
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def plain(tf, monkeypatch):
+    """Function that makes the layers those of a machine with a graphics card, or not."""
+    from niftynet_ext.layer import kernels
+
+    def choose(gpu):
+        for function in (kernels.has_onednn, kernels.compiles):
+            function.cache_clear()
+        monkeypatch.setattr(kernels, "has_gpu", lambda: gpu)
+    yield choose
+    monkeypatch.undo()
+    for function in (kernels.has_onednn, kernels.compiles):
+        function.cache_clear()
+
+
+def operations(tf):
+    return {op.type for op in tf.get_default_graph().get_operations()}
+
+
+@pytest.mark.parametrize("alpha", [True, False])
+@pytest.mark.parametrize("shape", [(2, 4, 6, 8, 16), (1, 3, 5, 7, 8)])  # in slabs, and not
+def test_norm(tf, evaluate, plain, shape, alpha):
+    from niftynet_ext.layer.group_norm_kernels import group_norm
+    rng = np.random.default_rng(0)
+    image, upstream = (tf.constant(rng.normal(1, 2, shape), tf.float32) for _ in range(2))
+    gamma, beta, slopes = (tf.constant(rng.normal(0.5, 1, shape[-1]), tf.float32)
+                           for _ in range(3))
+    parameters = [image, gamma, beta, *([slopes] if alpha else [])]
+    results = []
+    for gpu in (False, True):
+        plain(gpu)
+        before = operations(tf)
+        output = group_norm(image, gamma, beta, slopes if alpha else None, 4)
+        results.append([output, *tf.gradients(output * upstream, parameters)])
+        assert ("PartitionedCall" in operations(tf) - before) is not gpu
+    for compiled, other in zip(*evaluate(results), strict=True):
+        assert compiled == pytest.approx(other, abs=float(2e-5 * np.abs(other).max()))
+
+
+@pytest.mark.parametrize("dilation, channels", [(1, 8), (1, 16), (3, 8), (5, 16)])
+@pytest.mark.parametrize("size", [(6, 7, 8), (5, 11, 7)])
+def test_convolution(tf, evaluate, plain, size, dilation, channels):
+    from niftynet_ext.layer.convolution import convolve
+    rng = np.random.default_rng(1)
+    image = tf.constant(rng.normal(size=(2, *size, 3)), tf.float32)
+    kernel = tf.constant(rng.normal(size=(3, 3, 3, 3, channels)), tf.float32)
+    upstream = tf.constant(rng.normal(size=(2, *size, channels)), tf.float32)
+    results = []
+    for gpu in (False, True):
+        plain(gpu)
+        output = convolve(image, kernel, dilation)
+        results.append([output, *tf.gradients(output * upstream, [image, kernel])])
+    for ours, other in zip(*evaluate(results), strict=True):
+        assert ours == pytest.approx(other, abs=float(2e-5 * np.abs(other).max()))
+
+
+def test_network_as_on_a_gpu(tf, evaluate, plain, shared):
+    """The golden logits, without any kernel that only a processor has."""
+    from niftynet.engine.application_factory import ApplicationNetFactory
+    plain(True)
+    with np.load(shared / "golden" / "released_densehighres3dnet.npz") as golden:
+        net = ApplicationNetFactory.create("densehighres3dnet_v1")(num_classes=2)
+        logits = net(tf.constant(golden["image"]))
+        assert "PartitionedCall" not in operations(tf)
+        load = {v: golden[f"weight:{v.op.name}"] for v in net.trainable_variables()}
+        assert np.abs(evaluate(logits, load=load) - golden["logits"]).max() <= 2e-5
