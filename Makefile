@@ -118,7 +118,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/sampler.py
 	$(BIN)/python benchmarks/inference.py $(if $(DICOM),--dicom '$(DICOM)')
 	$(BIN)/python benchmarks/evaluation.py
-	$(if $(DICOM),$(BIN)/python benchmarks/data_prep.py --dicom '$(DICOM)' $(ARGS))
+	$(if $(DICOM),$(BIN)/python benchmarks/preprocessing.py --dicom '$(DICOM)' $(ARGS))
 
 reproduce: $(READY)
 	mkdir -p '$(STUDY)'

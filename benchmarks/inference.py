@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from data_prep import measure
+from preprocessing import measure
 
 SLICES = (75, 134, 297)
 KINDS = ("grid", "gaussian", "whole")

@@ -166,7 +166,6 @@ def choose(module):
     :param module: ``niftynet.application.segmentation_application``
     """
     application = module.SegmentationApplication
-    from niftynet_ext.training.preflight_files import window_multiple
     grid_sampler, grid_aggregator = (application.initialise_grid_sampler,
                                      application.initialise_grid_aggregator)
 
@@ -176,6 +175,7 @@ def choose(module):
     def initialise_grid_sampler(self):
         if kind(self) == GRID:
             return grid_sampler(self)
+        from niftynet_ext.training.preflight_files import window_multiple  # only if chosen
         tf.logging.info("inference_windows = %s", kind(self))
         self.sampler = [[SeamlessSampler(
             kind(self), window_multiple(self.net_param.name), reader=reader,

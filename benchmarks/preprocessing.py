@@ -1,6 +1,6 @@
 """Time ``data_prep preprocess`` beside the converters that people use: ``make bench``.
 
-    python benchmarks/data_prep.py --dicom PATIENT [--dcmrtstruct2nii PYTHON]
+    python benchmarks/preprocessing.py --dicom PATIENT [--dcmrtstruct2nii PYTHON]
 
 One patient, CT slices and RTSTRUCT, in turns: ours (image and label at half resolution, native
 label, manifest), dcm2niix (the CT alone) and dcmrtstruct2nii (CT and one ROI), each with its
