@@ -3,8 +3,9 @@ import tensorflow as tf
 from niftynet.layer import convolution as niftynet_convolution
 from niftynet.layer.base_layer import TrainableLayer
 
-from niftynet_ext.layer.ddc import dims
+from niftynet_ext.layer.ddc import DDCLayer, dims
 from niftynet_ext.layer.kernels import has_onednn
+from niftynet_ext.layer.winograd import winograd, winograd_pays
 
 
 def convolve(inputs, kernel, dilation):
@@ -15,6 +16,8 @@ def convolve(inputs, kernel, dilation):
     :param dilation: distance of the kernel's taps, in voxels
     :return: (batch, X, Y, Z, channels out)
     """
+    if has_onednn() and winograd_pays(inputs, kernel, dilation):
+        return winograd(inputs, kernel, dilation)
     if has_onednn() and dilation > 1:
         return dilated(inputs, kernel, dilation)
     if has_onednn() and kernel.shape.as_list()[:3] == [3, 3, 3] and half_fills_vectors(
@@ -86,30 +89,54 @@ def paired(inputs, kernel):
     return convolution(inputs, kernel)
 
 
+def convolve_in_cells(inputs, kernel, factor):
+    """:func:`convolve`, then DDC: each step of a larger kernel computes the voxels of one cell.
+
+    :param inputs: (batch, X, Y, Z, channels); X, Y, Z divisible by ``factor``
+    :param kernel: (side, side, side, channels, C); an odd side
+    :param factor: side of a cell, in voxels
+    :return: (batch, X/factor, Y/factor, Z/factor, C*factor^3), in the order of
+        :class:`~niftynet_ext.layer.ddc.DDCLayer`
+    """
+    if not has_onednn():
+        return DDCLayer(factor)(convolve(inputs, kernel, dilation=1))
+    before = [[offset, factor - 1 - offset] for offset in range(factor)]
+    shifted = tf.stack([tf.pad(kernel, [x, y, z, [0, 0], [0, 0]])
+                        for z in before for y in before for x in before], axis=-1)
+    side, _, _, channels, n_out, n_voxels = shifted.shape.as_list()
+    wide = tf.reshape(shifted, [side, side, side, channels, n_out * n_voxels])
+    return tf.nn.conv3d(inputs, wide, [1, factor, factor, factor, 1], "SAME")
+
+
 class ConvLayer(TrainableLayer):
     """NiftyNet's ConvLayer without bias, of padding SAME and stride 1; see :func:`convolve`.
 
     :param n_output_chns: channels out
     :param kernel_size: side of the cubic kernel
     :param dilation: distance of the kernel's taps, in voxels
+    :param ddc_factor: down-sampling factor of a DDC behind it (undilated), 1 for none
     :param name: scope name
     """
 
-    def __init__(self, n_output_chns, kernel_size, dilation=1,
+    def __init__(self, n_output_chns, kernel_size, dilation=1, ddc_factor=1,
                  w_initializer=None, w_regularizer=None, name="conv"):
         super().__init__(name=name)
         self.n_output_chns = n_output_chns
         self.kernel_size = kernel_size
         self.dilation = dilation
+        self.ddc_factor = ddc_factor
         self.initializers = {"w": w_initializer or niftynet_convolution.default_w_initializer()}
         self.regularizers = {"w": w_regularizer}
 
     def layer_op(self, inputs):
         """
         :param inputs: (batch, X, Y, Z, C)
-        :return: (batch, X, Y, Z, n_output_chns)
+        :return: (batch, X/r, Y/r, Z/r, n_output_chns * r^3), r the factor of the DDC
         """
         shape = [self.kernel_size] * 3 + [inputs.shape.as_list()[-1], self.n_output_chns]
         kernel = tf.get_variable("w", shape, initializer=self.initializers["w"],
                                  regularizer=self.regularizers["w"])
-        return convolve(inputs, tf.cast(kernel, inputs.dtype), self.dilation)
+        kernel = tf.cast(kernel, inputs.dtype)
+        if self.ddc_factor > 1:
+            return convolve_in_cells(inputs, kernel, self.ddc_factor)
+        return convolve(inputs, kernel, self.dilation)

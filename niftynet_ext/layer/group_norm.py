@@ -26,15 +26,16 @@ class GroupNormLayer(TrainableLayer):
                              "gamma": tf.constant_initializer(1.0)}
         self.regularizers = {"beta": regularizer, "gamma": regularizer}
 
-    def layer_op(self, inputs, alpha=None):
+    def layer_op(self, inputs, alpha=None, cell=1):
         """
-        :param inputs: (batch, X, Y, Z, C)
+        :param inputs: (batch, X, Y, Z, C * cell)
         :param alpha: (C,) slopes of a PReLU behind the norm, None for none
+        :param cell: consecutive channels that share their parameters: voxels of a DDC's cell
         :return: same shape; mean 0 and variance 1 per image and group, then gamma and beta, then
             the PReLU
         :raises ValueError: C is not a multiple of the number of groups
         """
-        channels = inputs.shape.as_list()[-1]
+        channels = inputs.shape.as_list()[-1] // cell
         if channels % self.n_groups:
             raise ValueError(f"group normalisation of {channels} channels in {self.n_groups} "
                              f"groups: channels must be a multiple of groups")
@@ -43,8 +44,11 @@ class GroupNormLayer(TrainableLayer):
                             initializer=self.initializers[name],
                             regularizer=self.regularizers[name])
             for name in ("beta", "gamma"))
-        return group_norm(inputs, tf.reshape(gamma, [channels]), tf.reshape(beta, [channels]),
-                          alpha, self.n_groups)
+        of_channels = [tf.reshape(one, [channels]) for one in (gamma, beta)] + [alpha]
+        if cell > 1:
+            of_channels = [one if one is None else tf.reshape(
+                tf.tile(one[:, tf.newaxis], [1, cell]), [-1]) for one in of_channels]
+        return group_norm(inputs, *of_channels, self.n_groups)
 
 
 class PReLUSlopeLayer(TrainableLayer):
@@ -65,37 +69,42 @@ class PReLUSlopeLayer(TrainableLayer):
                                regularizer=self.regularizers["alpha"])
 
 
-def norm_and_activate(inputs, acti_func, regularizer, suffix):
+def norm_and_activate(inputs, acti_func, regularizer, suffix, cell=1):
     """Group norm ``gn_<suffix>``, then the activation ``acti_<suffix>``.
 
-    :param inputs: (batch, X, Y, Z, C)
+    :param inputs: (batch, X, Y, Z, C * cell)
     :param acti_func: NiftyNet's name of the activation, or None for none
     :param regularizer: regulariser of all variables
     :param suffix: end of the scope names
-    :return: (batch, X, Y, Z, C)
+    :param cell: as for :class:`GroupNormLayer`; PReLU shares slopes too
+    :return: same shape
     """
     norm = GroupNormLayer(regularizer, name=f"gn_{suffix}")
     if acti_func and acti_func.lower() == "prelu":
         slope = PReLUSlopeLayer(regularizer, name=f"acti_{suffix}")
-        return norm(inputs, slope(inputs.shape.as_list()[-1]))
-    flow = norm(inputs)
+        return norm(inputs, slope(inputs.shape.as_list()[-1] // cell), cell)
+    flow = norm(inputs, cell=cell)
     return ActiLayer(acti_func, regularizer, name=f"acti_{suffix}")(flow) if acti_func else flow
 
 
 class ConvGNLayer(TrainableLayer):
     """Convolution without bias, group normalisation, activation: NiftyNet's ConvolutionalLayer.
 
-    :param n_output_chns: channels out
+    With a factor, DDC is part of it: the same as behind it, since all three work on each channel.
+
+    :param n_output_chns: channels out, before DDC
     :param kernel_size: side of the cubic kernel, padding SAME
     :param acti_func: NiftyNet's name of the activation, or None for none
+    :param ddc_factor: down-sampling factor of a DDC, 1 for none
     :param name: scope name; ``_gn`` and the activation's name are appended as NiftyNet does
     """
 
-    def __init__(self, n_output_chns, kernel_size, acti_func=None,
+    def __init__(self, n_output_chns, kernel_size, acti_func=None, ddc_factor=1,
                  w_initializer=None, w_regularizer=None, name="conv"):
         super().__init__(name="_".join(filter(None, (name, "gn", acti_func))))
         self.n_output_chns = n_output_chns
         self.kernel_size = kernel_size
+        self.ddc_factor = ddc_factor
         self.acti_func = acti_func
         self.initializers = {"w": w_initializer}
         self.regularizers = {"w": w_regularizer}
@@ -103,10 +112,11 @@ class ConvGNLayer(TrainableLayer):
     def layer_op(self, inputs):
         """
         :param inputs: (batch, X, Y, Z, C)
-        :return: (batch, X, Y, Z, n_output_chns)
+        :return: (batch, X/r, Y/r, Z/r, n_output_chns * r^3), r the factor of the DDC
         """
         regularizer = self.regularizers["w"]
-        flow = ConvLayer(self.n_output_chns, self.kernel_size,
+        flow = ConvLayer(self.n_output_chns, self.kernel_size, ddc_factor=self.ddc_factor,
                          w_initializer=self.initializers["w"], w_regularizer=regularizer,
                          name="conv_")(inputs)
-        return norm_and_activate(flow, self.acti_func, regularizer, suffix="")
+        return norm_and_activate(flow, self.acti_func, regularizer, suffix="",
+                                 cell=self.ddc_factor ** 3)

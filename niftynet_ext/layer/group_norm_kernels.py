@@ -1,7 +1,7 @@
 """The arithmetic of group normalisation and PReLU, forwards and backwards.
 
 ``y = gamma * (x - mean) / sqrt(variance + eps) + beta`` per image and group of channels, then
-``max(y, 0) + alpha * min(y, 0)``. Forwards: two sums over space and one pass that writes.
+``max(y, 0) + alpha * min(y, 0)``. Forwards: two sums over space in one go and one pass that writes.
 Backwards, by a gradient of its own: three sums in one go and one pass; ``y`` is computed again, not
 kept, so a layer keeps its input alone. On a processor each direction is compiled
 (:mod:`niftynet_ext.layer.kernels`). Sums and coefficients are float32 whatever the input is.
@@ -26,7 +26,7 @@ def slabs(images):
     known = None not in (x, y, z)
     n = N_SLABS if compiles() and known and x * y * z % N_SLABS == 0 else 1
     parts = tf.reshape(images, [tf.shape(images)[0], n, -1, channels])
-    return [tf.cast(parts[:, i], tf.float32) for i in range(n)]
+    return tf.unstack(tf.cast(parts, tf.float32), axis=1)
 
 
 def over_slab(values):
@@ -68,11 +68,20 @@ def forward(x, gamma, beta, alpha, n_groups):
     :param n_groups: groups of consecutive channels; C is a multiple of it
     :return: the layer's output in the type of x; mean and 1 / standard deviation (batch, C)
     """
-    count = group_size(x, n_groups)
-    everything = tf.reshape(tf.cast(x, tf.float32), [tf.shape(x)[0], -1, x.shape.as_list()[-1]])
-    mean = over_group(over_slab(everything), n_groups) / count
-    squares = sum(tf.squared_difference(part, in_slab(mean)) for part in slabs(x))
-    inverse = tf.rsqrt(over_group(over_slab(squares), n_groups) / count + EPSILON)
+    count, parts = group_size(x, n_groups), slabs(x)
+
+    def average(values):
+        return over_group(over_slab(values), n_groups) / count
+
+    # Both moments about the mean of one slab of n, which is part of the whole: the first is at
+    # most sqrt(n - 1) standard deviations, so its square takes no digits from the second
+    near = average(parts[0]) * len(parts)
+    there = in_slab(near)
+    centred = [part - there for part in parts]
+    first = average(sum(centred))
+    mean = near + first
+    variance = average(sum(tf.square(part) for part in centred)) - tf.square(first)
+    inverse = tf.rsqrt(variance + EPSILON)
     y = (tf.cast(x, tf.float32) - in_image(mean)) * in_image(gamma * inverse) + beta
     if alpha is not None:
         y = tf.maximum(y, 0.0) + alpha * tf.minimum(y, 0.0)
@@ -89,18 +98,20 @@ def backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups):
     :return: gradients by x, gamma, beta and, with a PReLU, alpha
     """
     scale = gamma * inverse
+    zero = tf.constant(0.0)
 
-    def before_activation(centred, dz, in_place):
+    def before_activation(centred, dz, scale):
         """:return: gradient by y, and min(y, 0)"""
         if alpha is None:
             return dz, None
-        y = centred * in_place(scale) + beta
-        return tf.where(y > 0.0, dz, alpha * dz), tf.minimum(y, 0.0)
+        y = centred * scale + beta
+        return tf.where(y > zero, dz, alpha * dz), tf.minimum(y, zero)
 
     sums = [0.0, 0.0, 0.0]  # of dy, of dy * (x - mean), of the gradient by alpha
+    middle, scale_there = in_slab(mean), in_slab(scale)
     for part, dz_part in zip(slabs(x), slabs(dz)):  # noqa: B905  (Python 3.7 has no `strict`)
-        centred = part - in_slab(mean)
-        dy, negative = before_activation(centred, dz_part, in_slab)
+        centred = part - middle
+        dy, negative = before_activation(centred, dz_part, scale_there)
         terms = [dy, dy * centred] + ([] if alpha is None else [dz_part * negative])
         sums = [total + term for total, term in zip(sums, terms)]  # noqa: B905
     dy_sum, dy_x, *dalpha = (over_slab(one) for one in sums)
@@ -109,7 +120,7 @@ def backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups):
     slope = -over_group(gamma * dy_x, n_groups) * tf.square(inverse) / count
     offset = -over_group(gamma * dy_sum, n_groups) * inverse / count
     centred = tf.cast(x, tf.float32) - in_image(mean)
-    dy, _ = before_activation(centred, tf.cast(dz, tf.float32), in_image)
+    dy, _ = before_activation(centred, tf.cast(dz, tf.float32), in_image(scale))
     dx = dy * in_image(scale) + (centred * in_image(slope) + in_image(offset))
     return [tf.cast(dx, x.dtype), *(tf.reduce_sum(one, axis=0) for one in (dy_x, dy_sum, *dalpha))]
 

@@ -10,7 +10,6 @@ from niftynet.network.base_net import BaseNet
 
 from niftynet_ext.layer import precision
 from niftynet_ext.layer.convolution import ConvLayer
-from niftynet_ext.layer.ddc import DDCLayer
 from niftynet_ext.layer.duc import DUCLayer
 from niftynet_ext.layer.group_norm import ConvGNLayer
 from niftynet_ext.layer.highres_block import HighResBlock
@@ -19,11 +18,10 @@ from niftynet_ext.network.checks import check_classes, check_window
 FACTOR = 2  # r of DDC and DUC
 WINDOW_MULTIPLE = 8
 
-# rows 0 to 6 of both versions. The outputs of 'lateral' and 'branch' rows meet again at 'concat'
+# rows 0 to 6 of both versions: the first holds the DDC. The outputs of 'lateral' and 'branch' rows meet again at 'concat'
 # (dense lateral connections); a 'branch' is left by the main flow, which goes on with its input
 TRUNK = (
-    {"kind": "conv", "name": "conv_00", "n_features": 8, "kernel_size": 3},
-    {"kind": "ddc", "name": "ddc_01"},
+    {"kind": "conv", "name": "conv_00", "n_features": 8, "kernel_size": 3, "ddc_factor": FACTOR},
     {"kind": "conv", "name": "lat_02", "n_features": 8, "kernel_size": 1, "branch": True},
     {"kind": "res", "name": "res_03", "n_features": 8, "dilations": (1, 1), "lateral": True},
     {"kind": "res", "name": "res_04", "n_features": 16, "dilations": (1, 3), "lateral": True},
@@ -88,8 +86,6 @@ class DenseHighRes3DNet(BaseNet):
     def _row(self, row, flow):
         """Apply one row of the table to ``flow``."""
         kind, name = row["kind"], row["name"]
-        if kind == "ddc":
-            return DDCLayer(FACTOR, name=name)(flow)
         if kind == "duc":
             return DUCLayer(FACTOR, name=name)(flow)
         options = {"acti_func": row.get("acti_func", self.acti_func),
@@ -99,7 +95,8 @@ class DenseHighRes3DNet(BaseNet):
             options.pop("acti_func")
             return ConvLayer(row["n_features"], row["kernel_size"], name=name, **options)(flow)
         if kind == "conv":
-            return ConvGNLayer(row["n_features"], row["kernel_size"], name=name, **options)(flow)
+            return ConvGNLayer(row["n_features"], row["kernel_size"], name=name,
+                               ddc_factor=row.get("ddc_factor", 1), **options)(flow)
         for i in range(REPEAT):
             flow = HighResBlock(row["n_features"], row["dilations"],
                                 name=f"{name}_{i}", **options)(flow)
