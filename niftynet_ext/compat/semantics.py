@@ -74,6 +74,22 @@ def accept_whole_floats(get_variable):
     return wrapper
 
 
+def map_as_written(map_fn, do_not_convert):
+    """``tf.map_fn`` that calls its function as it stands, as in TensorFlow 1.
+
+    TensorFlow 2 first rewrites it and all it calls by AutoGraph, for which NiftyNet's losses were
+    not written: a fifth of a second for a loss, and a file left in the temporary folder.
+
+    :param map_fn: ``tf.compat.v1.map_fn``
+    :param do_not_convert: ``tf.autograph.experimental.do_not_convert``
+    :return: a function with the same parameters
+    """
+    @functools.wraps(map_fn)
+    def wrapper(fn, *args, **kwargs):
+        return map_fn(do_not_convert(fn), *args, **kwargs)
+    return wrapper
+
+
 def legacy_layers():
     """``tf.layers``, which Keras 3 (TensorFlow 2.16 and later) no longer brings along.
 
@@ -93,5 +109,6 @@ def install(tf, version):
     """
     tf.py_func = cast_outputs(tf.py_func)
     tf.get_variable = accept_whole_floats(tf.get_variable)
+    tf.map_fn = map_as_written(tf.map_fn, tf.autograph.experimental.do_not_convert)
     if version >= (2, 16):
         tf.layers = legacy_layers()

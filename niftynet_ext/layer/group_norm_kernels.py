@@ -6,6 +6,7 @@ Backwards, by a gradient of its own: three sums in one go and one pass; ``y`` is
 kept, so a layer keeps its input alone. On a processor each direction is compiled
 (:mod:`niftynet_ext.layer.kernels`). Sums and coefficients are float32 whatever the input is.
 """
+import numpy as np
 import tensorflow as tf
 
 from niftynet_ext.layer.kernels import compiled, compiles
@@ -29,27 +30,25 @@ def slabs(images):
     return tf.unstack(tf.cast(parts, tf.float32), axis=1)
 
 
-def over_slab(values):
-    """:return: sum over space of one slab, (batch, C)"""
-    return tf.reduce_sum(values, axis=1)
+def over_space(values):
+    """:return: sum over space of a list of slabs, (batch, C)"""
+    return tf.reduce_sum(tf.add_n(values), axis=1)
 
 
 def in_slab(values):
     """:return: (batch, C) values so that they meet a slab"""
-    return values[:, tf.newaxis]
+    return tf.expand_dims(values, 1)
 
 
 def in_image(values):
     """:return: (batch, C) values so that they meet an image"""
-    return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    return tf.reshape(values, [-1, 1, 1, 1, values.shape.as_list()[-1]])
 
 
 def over_group(values, n_groups):
     """:return: sum over the channels of a group, back at each of them: (batch, C)"""
-    channels = values.shape.as_list()[-1]
-    size = channels // n_groups
-    sums = tf.reduce_sum(tf.reshape(values, [-1, n_groups, size]), axis=2, keepdims=True)
-    return tf.reshape(tf.tile(sums, [1, 1, size]), [-1, channels])
+    size = values.shape.as_list()[-1] // n_groups
+    return tf.matmul(values, np.kron(np.eye(n_groups), np.ones((size, size))).astype(np.float32))
 
 
 def group_size(images, n_groups):
@@ -68,23 +67,23 @@ def forward(x, gamma, beta, alpha, n_groups):
     :param n_groups: groups of consecutive channels; C is a multiple of it
     :return: the layer's output in the type of x; mean and 1 / standard deviation (batch, C)
     """
-    count, parts = group_size(x, n_groups), slabs(x)
+    count, parts, zero = group_size(x, n_groups), slabs(x), tf.constant(0.0)
 
     def average(values):
-        return over_group(over_slab(values), n_groups) / count
+        return over_group(over_space(values), n_groups) / count
 
     # Both moments about the mean of one slab of n, which is part of the whole: the first is at
     # most sqrt(n - 1) standard deviations, so its square takes no digits from the second
-    near = average(parts[0]) * len(parts)
+    near = average(parts[:1]) * len(parts)
     there = in_slab(near)
     centred = [part - there for part in parts]
-    first = average(sum(centred))
+    first = average(centred)
     mean = near + first
-    variance = average(sum(tf.square(part) for part in centred)) - tf.square(first)
+    variance = average([tf.square(part) for part in centred]) - tf.square(first)
     inverse = tf.rsqrt(variance + EPSILON)
     y = (tf.cast(x, tf.float32) - in_image(mean)) * in_image(gamma * inverse) + beta
     if alpha is not None:
-        y = tf.maximum(y, 0.0) + alpha * tf.minimum(y, 0.0)
+        y = tf.maximum(y, zero) + alpha * tf.minimum(y, zero)
     return tf.cast(y, x.dtype), mean, inverse
 
 
@@ -107,14 +106,13 @@ def backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups):
         y = centred * scale + beta
         return tf.where(y > zero, dz, alpha * dz), tf.minimum(y, zero)
 
-    sums = [0.0, 0.0, 0.0]  # of dy, of dy * (x - mean), of the gradient by alpha
+    terms = []  # of dy, of dy * (x - mean), of the gradient by alpha
     middle, scale_there = in_slab(mean), in_slab(scale)
     for part, dz_part in zip(slabs(x), slabs(dz)):  # noqa: B905  (Python 3.7 has no `strict`)
         centred = part - middle
         dy, negative = before_activation(centred, dz_part, scale_there)
-        terms = [dy, dy * centred] + ([] if alpha is None else [dz_part * negative])
-        sums = [total + term for total, term in zip(sums, terms)]  # noqa: B905
-    dy_sum, dy_x, *dalpha = (over_slab(one) for one in sums)
+        terms.append([dy, dy * centred] + ([] if alpha is None else [dz_part * negative]))
+    dy_sum, dy_x, *dalpha = (over_space(one) for one in zip(*terms))  # noqa: B905
     dy_x = dy_x * inverse  # x normalised
     count = group_size(x, n_groups)
     slope = -over_group(gamma * dy_x, n_groups) * tf.square(inverse) / count

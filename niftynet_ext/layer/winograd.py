@@ -35,11 +35,12 @@ def winograd_pays(inputs, kernel, dilation):
     return -x % (N_OUT * dilation) <= x / 4  # rows that only fill the last block up
 
 
-def combine(weights, tensors):
-    """:return: the sum of ``weight * tensor``, without the zeros and ones"""
-    terms = [one if weight == 1 else weight * one
-             for weight, one in zip(weights, tensors) if weight]  # noqa: B905
-    return sum(terms[1:], terms[0])
+def mixtures(matrix, tensors):
+    """:return: for each row of the matrix, the sum of the tensors with its weights"""
+    weights = {one: tf.constant(one) for one in np.unique(matrix) if one not in (0, 1)}
+    return [tf.add_n([tensor if weight == 1 else weights[weight] * tensor
+                      for weight, tensor in zip(row, tensors) if weight])  # noqa: B905
+            for row in matrix]
 
 
 def blocks(images, dilation):
@@ -83,8 +84,7 @@ def mix(images, dilation, grid=1):
     own = tf.unstack(blocks(images, dilation), axis=2)
     edge = tf.zeros_like(own[0][:, :1])
     rows = [tf.concat([edge, own[-1][:, :-1]], 1), *own, tf.concat([own[0][:, 1:], edge], 1)]
-    return [sub_grids(tf.reshape(combine(weights, rows), [batch, -1, *yzc]), grid)
-            for weights in ROWS]
+    return [sub_grids(tf.reshape(one, [batch, -1, *yzc]), grid) for one in mixtures(ROWS, rows)]
 
 
 @compiled
@@ -96,7 +96,7 @@ def unmix(x, dilation, *products):
     """
     batch, rows, *yzc = products[0].shape.as_list()
     flat = [tf.reshape(one, [batch, rows // dilation, -1]) for one in products]
-    together = tf.stack([combine(weights, flat) for weights in PRODUCTS], axis=2)
+    together = tf.stack(mixtures(PRODUCTS, flat), axis=2)
     return tf.reshape(together, [batch, rows * N_OUT, *yzc])[:, :x]
 
 
@@ -105,8 +105,8 @@ def unmix_gradient(dy, dilation):
     """:return: gradients by the six products, in sub-grids"""
     batch, _, *yzc = dy.shape.as_list()
     rows = tf.unstack(blocks(dy, dilation), axis=2)
-    return [sub_grids(tf.reshape(combine(weights, rows), [batch, -1, *yzc]), dilation)
-            for weights in PRODUCTS.T]
+    return [sub_grids(tf.reshape(one, [batch, -1, *yzc]), dilation)
+            for one in mixtures(PRODUCTS.T, rows)]
 
 
 def mix_kernel(kernel):

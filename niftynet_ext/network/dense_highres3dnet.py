@@ -18,8 +18,9 @@ from niftynet_ext.network.checks import check_classes, check_window
 FACTOR = 2  # r of DDC and DUC
 WINDOW_MULTIPLE = 8
 
-# rows 0 to 6 of both versions: the first holds the DDC. The outputs of 'lateral' and 'branch' rows meet again at 'concat'
-# (dense lateral connections); a 'branch' is left by the main flow, which goes on with its input
+# rows 0 to 6 of both versions; the first holds the DDC. The outputs of 'lateral' and 'branch' rows
+# meet again at 'concat' (dense lateral connections); a 'branch' is left by the main flow, which
+# goes on with its input
 TRUNK = (
     {"kind": "conv", "name": "conv_00", "n_features": 8, "kernel_size": 3, "ddc_factor": FACTOR},
     {"kind": "conv", "name": "lat_02", "n_features": 8, "kernel_size": 1, "branch": True},

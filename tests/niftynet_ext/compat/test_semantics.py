@@ -32,3 +32,12 @@ def test_layers(tf, evaluate):
     value = evaluate(out, load={kernel: weights, bias: [0.0, 1.0, 2.0]})
     assert value.tolist() == [[9.0, 13.0, 17.0], [19.0, 27.0, 35.0]]
     assert tf.layers.conv3d(tf.ones((1, 4, 4, 4, 1)), 2, 3).shape.as_list() == [1, 2, 2, 2, 2]
+
+
+def test_map_fn_leaves_the_function_as_written(tf, evaluate):
+    """AutoGraph would turn this `if` on a tensor into a conditional; TensorFlow 1 refuses it."""
+    def absolute(value):
+        return -value if value < 0 else value
+    with pytest.raises(TypeError, match="bool"):
+        tf.map_fn(absolute, tf.constant([-1.0, 2.0]))
+    assert evaluate(tf.map_fn(tf.abs, tf.constant([-1.0, 2.0]))).tolist() == [1, 2]

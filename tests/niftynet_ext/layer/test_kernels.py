@@ -59,6 +59,79 @@ def test_convolution(tf, evaluate, plain, size, dilation, channels):
         assert ours == pytest.approx(other, abs=float(2e-5 * np.abs(other).max()))
 
 
+@pytest.mark.parametrize("dilation, size", [(1, (8, 5, 6)), (1, (11, 5, 6)), (3, (24, 7, 8)),
+                                            (5, (18, 6, 11))])
+def test_winograd(tf, evaluate, plain, size, dilation):
+    """Half the multiplications, the same convolution; rows that fill no block included."""
+    from niftynet_ext.layer.convolution import convolve
+    rng = np.random.default_rng(2)
+    image = tf.constant(rng.normal(size=(2, *size, 16)), tf.float32)
+    kernel = tf.constant(rng.normal(size=(3, 3, 3, 16, 32)), tf.float32)
+    upstream = tf.constant(rng.normal(size=(2, *size, 32)), tf.float32)
+    results = []
+    for gpu in (False, True):
+        plain(gpu)
+        before = operations(tf)
+        output = convolve(image, kernel, dilation)
+        results.append([output, *tf.gradients(output * upstream, [image, kernel])])
+        assert ("PartitionedCall" in operations(tf) - before) is not gpu
+    for ours, other in zip(*evaluate(results), strict=True):
+        assert ours == pytest.approx(other, abs=float(2e-5 * np.abs(other).max()))
+
+
+def test_winograd_only_where_it_pays(tf):
+    from niftynet_ext.layer.winograd import winograd_pays
+
+    def pays(shape, kernel, dilation=1, dtype=tf.float32):
+        return winograd_pays(tf.placeholder(dtype, shape), tf.zeros(kernel), dilation)
+    wide = (3, 3, 3, 16, 16)
+    assert pays((1, 96, 96, 24, 16), wide) and pays((1, 96, 96, 24, 16), wide, dilation=5)
+    assert not pays((1, 9, 9, 9, 16), wide)  # three of twelve rows would be empty
+    assert not pays((None, 96, 96, 24, 16), wide)
+    assert not pays((1, 96, 96, 24, 16), (1, 1, 1, 16, 16))
+    assert not pays((1, 96, 96, 24, 16), (3, 3, 3, 16, 8))
+    assert not pays((1, 96, 96, 24, 16), wide, dtype=tf.bfloat16)
+
+
+def test_winograd_matrices_are_exact():
+    """They give the three-tap correlation for every row, tap and output: integers, so exactly."""
+    from niftynet_ext.layer.winograd import KERNEL, PRODUCTS, ROWS
+    taps = np.einsum("om,mk,mr->okr", PRODUCTS, np.rint(KERNEL * 24), ROWS) / 24
+    expected = np.zeros((4, 3, 6))
+    for output, tap in np.ndindex(4, 3):
+        expected[output, tap, output + tap] = 1
+    assert np.array_equal(taps, expected)
+
+
+@pytest.mark.parametrize("factor, size", [(2, (4, 6, 8)), (3, (6, 3, 9))])
+def test_convolution_in_cells(tf, evaluate, plain, size, factor):
+    from niftynet_ext.layer.convolution import convolve_in_cells
+    rng = np.random.default_rng(3)
+    image = tf.constant(rng.normal(size=(2, *size, 2)), tf.float32)
+    kernel = tf.constant(rng.normal(size=(3, 3, 3, 2, 4)), tf.float32)
+    results = []
+    for gpu in (False, True):
+        plain(gpu)
+        output = convolve_in_cells(image, kernel, factor)
+        upstream = tf.constant(np.random.default_rng(4).normal(size=output.shape), tf.float32)
+        results.append([output, *tf.gradients(output * upstream, [image, kernel])])
+    for ours, other in zip(*evaluate(results), strict=True):
+        assert ours == pytest.approx(other, abs=float(2e-5 * np.abs(other).max()))
+
+
+def test_norm_far_from_zero(tf, evaluate):
+    """A mean of 1,000 deviations, and a first slab unlike the rest: no digits are lost."""
+    from niftynet_ext.layer.group_norm_kernels import group_norm
+    image = np.random.default_rng(5).normal(1000, 1, (1, 8, 8, 8, 4))
+    image[:, 0] = -1000
+    image = image.astype(np.float32)
+    ones = np.ones(4, np.float32)
+    exact = image.astype(np.float64)
+    exact = (exact - exact.mean((1, 2, 3))) / np.sqrt(exact.var((1, 2, 3)) + 1e-5)
+    ours = evaluate(group_norm(tf.constant(image), ones, 0 * ones, None, 4))
+    assert np.abs(ours - exact).max() < 1e-5
+
+
 def test_network_as_on_a_gpu(tf, evaluate, plain, shared):
     """The golden logits, without any kernel that only a processor has."""
     from niftynet.engine.application_factory import ApplicationNetFactory
