@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from data_prep import DataError, cohort, derived, engine, job, rois
+from niftynet_ext import choices
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--steps", default="", metavar="'STEP ...'",
         help="of post-processing, as of python -m niftynet_ext postprocess (default: none)",
+    )
+    one.add_argument(
+        "--windows", choices=choices.INFERENCE_WINDOWS, default=choices.GAUSSIAN,
+        help="inference_windows of net_segment inference (default: %(default)s)",
     )
     one.set_defaults(run=_segment)
 
@@ -292,7 +297,7 @@ def _segment(options: argparse.Namespace) -> int:
     from data_prep import segment
 
     choice = segment.Options(
-        options.label, options.series, _resampling(options), options.steps
+        options.label, options.series, _resampling(options), options.steps, options.windows
     )
     summary = segment.segment(options.dicom, options.model, options.out, choice)
     for text in summary["warnings"]:

@@ -26,7 +26,7 @@ _NETWORK_KEYS = (
     "multimod_foreground_type", "normalisation", "norm_type", "cutoff",
 )
 _IMAGE_KEYS = ("interp_order", "pixdim", "axcodes")
-_INFERENCE_KEYS = ("spatial_window_size", "border", "inference_windows")
+_INFERENCE_KEYS = ("spatial_window_size", "border")
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,12 @@ def _as_in_ini(value: str) -> str:
     return "" if value == "None" else value
 
 
-def infer(model: Model, images_csv: Path, work_dir: Path) -> dict[str, Path]:
+def infer(model: Model, images_csv: Path, work_dir: Path, windows: str) -> dict[str, Path]:
     """Run ``net_segment inference`` on a list of images.
 
     :param images_csv: NiftyNet's list ``id,path`` of coarse CTs.
     :param work_dir: an empty folder for the ini file, the log and the outputs.
+    :param windows: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS`.
     :return: the probability map of each id.
     :raises DataError: NiftyNet failed; the message has the log's own words.
     """
@@ -137,7 +138,7 @@ def infer(model: Model, images_csv: Path, work_dir: Path) -> dict[str, Path]:
     (work_dir / "models").symlink_to(model.folder / "models", target_is_directory=True)
     ini, log = work_dir / "inference.ini", work_dir / "inference.log"
     with ini.open("w", encoding="utf-8") as stream:
-        _inference_ini(model, images_csv.resolve(), work_dir.resolve()).write(stream)
+        _inference_ini(model, images_csv.resolve(), work_dir.resolve(), windows).write(stream)
     try:
         rounds.run_command(["net_segment", "inference", "-c", str(ini)], log)
     except rounds.RoundsError as error:
@@ -155,7 +156,9 @@ def infer(model: Model, images_csv: Path, work_dir: Path) -> dict[str, Path]:
     return found
 
 
-def _inference_ini(model: Model, images_csv: Path, work_dir: Path) -> configparser.ConfigParser:
+def _inference_ini(
+    model: Model, images_csv: Path, work_dir: Path, windows: str
+) -> configparser.ConfigParser:
     """Return the ini file of an inference on all images of a list."""
     settings = model.settings
     image = settings["CUSTOM"]["image"]
@@ -174,6 +177,7 @@ def _inference_ini(model: Model, images_csv: Path, work_dir: Path) -> configpars
         ini["NETWORK"]["histogram_ref_file"] = str(histogram)
     ini["INFERENCE"] = _chosen(training, _INFERENCE_KEYS) | {
         "inference_iter": str(model.iteration), "dataset_to_infer": "all",
+        "inference_windows": windows,
         "save_seg_dir": str(work_dir / "output"), "output_interp_order": "1",
     }
     ini["SEGMENTATION"] = {

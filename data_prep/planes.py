@@ -106,7 +106,7 @@ def section(grid, axes, position_mm):
     index = round((position_mm - origin[across]) / spacing[across])
     if not 0 <= index < array.shape[across]:
         return None
-    plane = np.take(array, index, axis=across)  # (horizontal, vertical)
+    plane = array[(slice(None),) * across + (index,)]  # (horizontal, vertical)
     columns = -(origin[h] + spacing[h] * np.arange(plane.shape[0]))[::-1]
     rows = origin[v] + spacing[v] * np.arange(plane.shape[1])
     return plane[::-1].T, columns, rows

@@ -18,7 +18,7 @@ from data_prep.scan import CtSeries, scan
 from data_prep.series import Volume, choose_series, read_volume
 from data_prep.write_rtstruct import write_rtstruct
 from data_prep.write_seg import write_seg
-from niftynet_ext import RESEARCH_USE, ensemble, postprocess
+from niftynet_ext import RESEARCH_USE, choices, ensemble, postprocess
 from niftynet_ext.training import preparation
 
 NIFTI, SEG, RTSTRUCT = "mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm"
@@ -37,12 +37,14 @@ class Options:
     :param given: ``reduce``, ``spacing_mm`` and ``method`` of :class:`data_prep.job.Parameters`, in
         the place of those of the training
     :param steps: of :func:`niftynet_ext.postprocess.parse_plan`; none by default
+    :param windows: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS`
     """
 
     label: str = derived.DEFAULT_LABEL
     series_uid: str = ""
     given: dict = field(default_factory=dict)
     steps: str = ""
+    windows: str = choices.GAUSSIAN
 
 
 def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options) -> dict:
@@ -71,7 +73,9 @@ def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options)
     files.make_folder(out_dir)
     with tempfile.TemporaryDirectory(prefix=".segment-", dir=out_dir) as folder:
         work_dir, done_dir = Path(folder), Path(folder, "done")
-        coarse, affine = _mean_probability(volume, opened, parameters, work_dir)
+        coarse, affine = _mean_probability(
+            volume, opened, parameters, work_dir, options.windows
+        )
         native = geometry.lps_to_ras(volume.affine_lps)
         mask = resample.to_native_mask(coarse, affine, volume.array.shape, native)
         mask, steps = _take(plan, mask, native, volume)
@@ -84,6 +88,7 @@ def segment(dicom_dir: Path, models: list[str], out_dir: Path, options: Options)
         summary = _summary(volume, mask, float(coarse.max()), opened, options)
         summary |= {
             "prepared": {key: getattr(parameters, key) for key in preparation.KEYS},
+            "windows": options.windows,
             "steps": steps,
             "warnings": warnings,
         }
@@ -167,7 +172,7 @@ def _find_series(dicom_dir: Path, series_uid: str) -> CtSeries:
 
 
 def _mean_probability(
-    volume: Volume, models: list[Model], parameters: Parameters, work_dir: Path
+    volume: Volume, models: list[Model], parameters: Parameters, work_dir: Path, windows: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the models' mean probability on the coarse grid, float32 (x, y, z), and its affine."""
     native = geometry.lps_to_ras(volume.affine_lps)
@@ -181,7 +186,7 @@ def _mean_probability(
 
     def probabilities() -> Iterator[np.ndarray]:
         for number, model in enumerate(models):
-            path = infer(model, work_dir / "ct.csv", work_dir / str(number))[_ID]
+            path = infer(model, work_dir / "ct.csv", work_dir / str(number), windows)[_ID]
             probability = predictions.read_on_grid(
                 path, grid.shape, grid.affine,
                 f"It is of --model {model.folder}: was that trained with another pixdim?",

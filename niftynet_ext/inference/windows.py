@@ -13,25 +13,40 @@ from niftynet_ext.choices import GRID, WHOLE
 from niftynet_ext.inference.blending import Blend, default_border
 
 
+def evenly(size, window, step):
+    """
+    :param size: of the volume along an axis, at least that of the window
+    :param window: its side
+    :param step: at most, between the first voxels of neighbours
+    :return: first voxels of the fewest windows that reach from end to end
+    """
+    missing = size - window
+    return np.linspace(0, missing, -(-missing // step) + 1).round().astype(int)
+
+
 def placement(kind, shape, window, border, multiple):
     """Where the windows of one volume lie.
 
     :param kind: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS` but ``grid``
     :param shape: (X, Y, Z) of the volume
     :param window: three sides; of no matter for the whole volume
-    :param border: half the overlap of neighbours; zeros: half a window
+    :param border: half the overlap of neighbours, at least; zeros: a quarter of a window
     :param multiple: the network takes windows with sides that are multiples of it
     :return: sides of the window; (n, 3) first voxels. A window may reach beyond the volume, where
         it is to be padded
+    :raises ValueError: borders leave nothing of a window
     """
     if kind == WHOLE:
         window = tuple(-(-side // multiple) * multiple for side in shape)
         border = (0, 0, 0)
     elif not any(border):
         border = default_border(window)
-    padded = tuple(map(max, shape, window))
-    corners = grid_spatial_coordinates(0, {"image": padded}, {"image": window}, border)["image"]
-    return window, corners[:, 1:4]
+    steps = [side - 2 * width for side, width in zip(window, border, strict=True)]
+    if min(steps) < 1:
+        raise ValueError(f"border = {tuple(border)} leaves nothing of windows of {tuple(window)}: "
+                         "expected less than half of each side")
+    along = map(evenly, map(max, shape, window), window, steps)
+    return window, np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def cut(image, first, window):

@@ -93,7 +93,8 @@ def run(monkeypatch, folder, tmp_path, net_segment):
 
     monkeypatch.setattr(rounds, "run_command", run_command)
     files.write_csv(tmp_path / "ct.csv", [("one", "one.nii.gz")])
-    found = model.infer(model.open_model(str(folder)), tmp_path / "ct.csv", tmp_path / "work")
+    opened = model.open_model(str(folder))
+    found = model.infer(opened, tmp_path / "ct.csv", tmp_path / "work", "whole")
     return ini, found
 
 
@@ -111,6 +112,7 @@ def test_inference_is_set_as_the_training_was(monkeypatch, folder, tmp_path):
     assert ini["NETWORK"]["name"] == "densehighres3dnet_v1"
     assert ini["NETWORK"]["whitening"] == "True"
     assert ini["INFERENCE"]["inference_iter"] == "1000"
+    assert ini["INFERENCE"]["inference_windows"] == "whole"
     assert ini["SYSTEM"]["model_dir"] == str(tmp_path / "work")
     assert "dataset_split_file" not in ini["SYSTEM"]
     assert (tmp_path / "work" / "models" / "model.ckpt-1000.index").read_bytes() == INDEX

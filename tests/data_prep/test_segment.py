@@ -31,7 +31,8 @@ def networks(monkeypatch, tmp_path):
     """
     seen = {}
 
-    def infer(model, images_csv, work_dir):
+    def infer(model, images_csv, work_dir, windows):
+        seen["windows"] = windows
         (line,) = images_csv.read_text().splitlines()
         coarse = nib.load(line.split(",")[1])
         seen[model.network] = coarse.get_fdata(), coarse.affine
@@ -70,6 +71,13 @@ def test_one_mask_in_every_format_and_orientation(patient, tmp_path, networks, o
     assert summary["voxels"] == truth.sum() == 360
     assert summary["volume_ml"] == pytest.approx(360 * 0.8 * 1.1 * 2.5 / 1000)
     assert summary["max_probability"] == pytest.approx(0.9)
+
+
+def test_windows_are_blended_unless_asked_otherwise(patient, tmp_path, networks):
+    folder = patient().write().folder
+    for options, expected in (({}, "gaussian"), ({"windows": "grid"}, "grid")):
+        summary = run(folder, tmp_path / expected, "0.9", **options)
+        assert networks["windows"] == summary["windows"] == expected
 
 
 def test_where_slices_are_missing_the_mask_lies_on_the_real_ones(patient, tmp_path, networks):
@@ -122,8 +130,8 @@ def test_all_files_or_none(patient, tmp_path, networks, monkeypatch):
 def test_probabilities_on_another_grid_are_refused(patient, tmp_path, networks, monkeypatch):
     ours = segment.infer
 
-    def shifted(model, images_csv, work_dir):
-        path = ours(model, images_csv, work_dir)["patient"]
+    def shifted(model, images_csv, *others):
+        path = ours(model, images_csv, *others)["patient"]
         image = nib.load(path)
         nib.save(nib.Nifti1Image(image.get_fdata(), image.affine + np.eye(4)), path)
         return {"patient": path}

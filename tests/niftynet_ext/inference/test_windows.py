@@ -54,6 +54,22 @@ def test_blended_windows_have_no_seam(windows):
     assert 0 < np.abs(np.diff(blended)).max() < 0.4
 
 
+@pytest.mark.parametrize("shape, border, expected", [
+    ((256, 192, 134), (0, 0, 0), [[0, 64], [0], [0, 22, 43, 64, 86]]),  # half overlaps at least
+    ((256, 192, 96), (0, 0, 12), [[0, 64], [0], [0, 24, 48]]),
+    ((192, 100, 48), (0, 0, 0), [[0], [0], [0]])])
+def test_blended_windows_are_as_few_as_overlap_as_asked(windows, shape, border, expected):
+    window, corners = windows.placement("gaussian", shape, (192, 192, 48), border, 8)
+    assert window == (192, 192, 48)
+    assert [sorted(set(along.tolist())) for along in corners.T] == expected
+    assert len(corners) == np.prod([len(along) for along in expected])
+
+
+def test_borders_that_leave_nothing_are_refused(windows):
+    with pytest.raises(ValueError, match=r"border = \(8, 8, 4\) leaves nothing.*\(32, 16, 16\)"):
+        windows.placement("gaussian", (64, 64, 64), (32, 16, 16), (8, 8, 4), 8)
+
+
 def test_whole_volumes_are_padded_to_multiples(windows):
     shapes = []
 
