@@ -1,6 +1,6 @@
 """Time, memory and Dice of the three ways of inference, and of a new patient's whole path.
 
-    python benchmarks/inference.py [--dicom PATIENT] [--demo demo] [--rounds 2]
+    python benchmarks/inference.py [--dicom PATIENT] [--demo demo] [--rounds 1]
 
 ``net_segment inference`` on phantoms of 75, 134 and 297 slices of 256 x 256, by turns in windows of
 192 x 192 x 48 (as released), blended, and as one window; with v1 after a few iterations, enough not
@@ -139,7 +139,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--dicom", help="a patient for segment; default: a phantom")
     parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=1, help="default: %(default)s")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
