@@ -80,11 +80,12 @@ def mix(images, dilation, grid=1):
     :param grid: dilation of the :func:`sub_grids` to return
     :return: six mixtures of rows, (batch, ceil(X / 4 dilation) * dilation, Y, Z, C) each
     """
+    images = sub_grids(images, grid)
     batch, _, *yzc = images.shape.as_list()
     own = tf.unstack(blocks(images, dilation), axis=2)
     edge = tf.zeros_like(own[0][:, :1])
     rows = [tf.concat([edge, own[-1][:, :-1]], 1), *own, tf.concat([own[0][:, 1:], edge], 1)]
-    return [sub_grids(tf.reshape(one, [batch, -1, *yzc]), grid) for one in mixtures(ROWS, rows)]
+    return [tf.reshape(one, [batch, -1, *yzc]) for one in mixtures(ROWS, rows)]
 
 
 @compiled
@@ -103,10 +104,10 @@ def unmix(x, dilation, *products):
 @compiled
 def unmix_gradient(dy, dilation):
     """:return: gradients by the six products, in sub-grids"""
+    dy = sub_grids(dy, dilation)
     batch, _, *yzc = dy.shape.as_list()
     rows = tf.unstack(blocks(dy, dilation), axis=2)
-    return [sub_grids(tf.reshape(one, [batch, -1, *yzc]), dilation)
-            for one in mixtures(PRODUCTS.T, rows)]
+    return [tf.reshape(one, [batch, -1, *yzc]) for one in mixtures(PRODUCTS.T, rows)]
 
 
 def mix_kernel(kernel):
@@ -125,8 +126,9 @@ def forward(x, w, dilation):
 
 def kernel_gradient(x, dy, shape, dilation):
     """:return: gradient by the kernel; on sub-grids, for native dilation is slow here"""
+    shape_of_one = tf.constant([1, *shape[1:]])
     mixed = [tf.raw_ops.Conv3DBackpropFilterV2(
-        input=rows, filter_sizes=[1, *shape[1:]], out_backprop=by_product, strides=[1] * 5,
+        input=rows, filter_sizes=shape_of_one, out_backprop=by_product, strides=[1] * 5,
         padding="SAME")
         for rows, by_product in zip(  # noqa: B905
             mix(x, dilation, dilation), unmix_gradient(dy, dilation))]
