@@ -22,14 +22,6 @@ def gaussian(shape):
     return np.maximum(weights / weights.max(), LEAST_WEIGHT).astype(np.float32)
 
 
-def default_border(window):
-    """
-    :param window: three sides
-    :return: the border that makes neighbouring windows overlap by half
-    """
-    return tuple(side // 4 for side in window)
-
-
 class Blend:
     """A volume that grows out of windows.
 

@@ -10,7 +10,7 @@ from niftynet.engine.sampler_grid_v2 import GridSampler, grid_spatial_coordinate
 from niftynet.engine.windows_aggregator_grid import GridSamplesAggregator
 
 from niftynet_ext.choices import GRID, WHOLE
-from niftynet_ext.inference.blending import Blend, default_border
+from niftynet_ext.inference.blending import Blend
 
 
 def evenly(size, window, step):
@@ -30,18 +30,16 @@ def placement(kind, shape, window, border, multiple):
     :param kind: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS` but ``grid``
     :param shape: (X, Y, Z) of the volume
     :param window: three sides; of no matter for the whole volume
-    :param border: half the overlap of neighbours, at least; zeros: a quarter of a window
+    :param border: half the overlap of neighbours, at least; 0: a quarter of that side
     :param multiple: the network takes windows with sides that are multiples of it
     :return: sides of the window; (n, 3) first voxels. A window may reach beyond the volume, where
         it is to be padded
     :raises ValueError: borders leave nothing of a window
     """
     if kind == WHOLE:
-        window = tuple(-(-side // multiple) * multiple for side in shape)
-        border = (0, 0, 0)
-    elif not any(border):
-        border = default_border(window)
-    steps = [side - 2 * width for side, width in zip(window, border, strict=True)]
+        window, border = tuple(-(-side // multiple) * multiple for side in shape), (0, 0, 0)
+    steps = [side - 2 * (width or side // 4)
+             for side, width in zip(window, border, strict=True)]
     if min(steps) < 1:
         raise ValueError(f"border = {tuple(border)} leaves nothing of windows of {tuple(window)}: "
                          "expected less than half of each side")

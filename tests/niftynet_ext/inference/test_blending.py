@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from niftynet_ext.inference.blending import Blend, default_border, gaussian
+from niftynet_ext.inference.blending import Blend, gaussian
 
 
 def test_weights_are_a_gaussian_of_an_eighth_of_the_window():
@@ -30,7 +30,3 @@ def test_what_lies_beyond_the_volume_is_left_out():
     window = np.random.default_rng(0).random((8, 8, 8, 2))
     blend.add(window, (0, 0, 0))
     assert blend.result() == pytest.approx(window[:3, :2, :2])
-
-
-def test_half_windows_overlap():
-    assert default_border((192, 96, 48)) == (48, 24, 12)
