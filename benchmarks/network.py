@@ -4,9 +4,9 @@
 
 Each network lives in a process of its own and works by turns with the others, one step at a time:
 what else the machine does hits them alike. A train step is the paper's: float32, batch 1, Dice
-loss of eq. 1, Adam, L2 decay as NiftyNet has it. The floor is the time that the convolutions'
-multiplications of a train step of v1 take at the matrix product's rate, measured in the same rounds
-(a lower bound of what is reached by these methods, not of what can be).
+loss of eq. 1, Adam, L2 decay as NiftyNet has it. The floor is the time that the convolutions of a
+train step of v1, computed directly, take at the matrix product's rate, measured in the same rounds
+(Winograd's way takes fewer multiplications: a step can lie below).
 """
 import argparse
 import collections
@@ -214,8 +214,8 @@ def main():
 
 
 def report(workers, names, window):
-    """Print the table: medians, peaks, ratios to v1; the seconds in which TensorFlow's Python builds
-    network, loss and gradients, and those in which it adds Adam's state and updates."""
+    """Print the table: medians, peaks, ratios to v1; how long TensorFlow's Python builds network,
+    loss and gradients, and how long it adds Adam's state and updates."""
     rate = 2 * N ** 3 / workers["train", PRODUCT].median("train") / 1e9
     floor = GFLOP_PER_VOXEL * np.prod(window) / rate
     ours = {kind: workers[kind, NETWORKS[0]].median(kind) for kind in ("train", "infer")}
