@@ -127,7 +127,7 @@ class SeamlessSampler(GridSampler):
             sides = self.window.match_image_shapes({"image": image.shape})["image"]
             window, corners = placement(
                 self.kind, image.shape[:3], sides[:3], self.border_size, self.multiple)
-            # whole batches only; a window that comes twice changes no mean
+            # whole batches only; the aggregator leaves out what comes twice
             missing = -len(corners) % self.batch_size
             for first in np.concatenate([corners, corners[:1].repeat(missing, axis=0)]):
                 location = np.array([[image_id, *first, *(first + window)]], np.int32)
@@ -143,7 +143,7 @@ class SeamlessSampler(GridSampler):
 class BlendingAggregator(GridSamplesAggregator):
     """NiftyNet's grid aggregator with :class:`Blend` in the place of the last window's word."""
 
-    blends = None
+    blends, seen = None, ()
 
     def decode_batch(self, window, location):
         """
@@ -156,11 +156,14 @@ class BlendingAggregator(GridSamplesAggregator):
                 self.finish()
                 if self._is_stopping_signal(location[i]):
                     return False
-                self.csv_out = {}
+                self.csv_out, self.seen = {}, set()
                 # also sets the image's number, and pads as volume_padding_size asks
                 shape = self._initialise_empty_image(image_id, 1, np.uint8).shape[:3]
                 self.blends = {key: Blend(shape, found.shape[-1])
                                for key, found in window.items()}
+            if tuple(first) in self.seen:
+                continue
+            self.seen.add(tuple(first))
             for key, found in window.items():
                 self.blends[key].add(found[i], first)
         return True

@@ -97,18 +97,25 @@ def checked_split(partitioner, workflow, training):
     :param workflow: NiftyNet's dict of section to parameters
     :param training: whether the action is ``train``
     """
-    from niftynet_ext.training import preflight
+    from niftynet_ext.training import preflight_lists as lists
     initialise = partitioner.initialise
+    phase = getattr(workflow.get("INFERENCE"), "dataset_to_infer", "")
+    task = vars(workflow.get("CUSTOM") or object)
+    names = ("image", "label", "weight", "sampler") if training else ("image",)
+    read = [section for name in names for section in task.get(name) or ()]
 
-    def checked(*args, data_split_file=None, **others):
-        preflight.check_split_file(data_split_file)
-        result = initialise(*args, data_split_file=data_split_file, **others)
-        table = partitioner._partition_ids
+    def checked(data_param, new_partition=False, data_split_file=None, ratios=None):
+        lists.check_split_file(data_split_file, new_partition)
+        lists.check_lists(data_param)
+        result = initialise(data_param, new_partition, data_split_file, ratios)
+        table, files = partitioner._partition_ids, partitioner._file_list
         split = {} if table is None else dict(table.itertuples(index=False))
-        preflight.check_sets(
-            list(partitioner._file_list.iloc[:, 0]), split, data_split_file, training,
-            getattr(workflow.get("INFERENCE"), "dataset_to_infer", ""),
-            getattr(workflow.get("TRAINING"), "validation_every_n", -1))
+        used = lists.used_sets(training, phase)
+        lists.check_rows(files, [one for one in read if one in files.columns],
+                         {one for one, name in split.items() if name in used}
+                         if split and used else None)
+        lists.check_sets(list(files.iloc[:, 0]), split, data_split_file, training, phase,
+                         getattr(workflow.get("TRAINING"), "validation_every_n", -1))
         return result
 
     partitioner.initialise = checked

@@ -1,14 +1,14 @@
-"""Checks of a ``train`` or ``inference`` before its graph is built: settings, names, split.
+"""Checks of a ``train`` or ``inference`` before its graph is built: settings and names.
 
 Each mistake is one :class:`~niftynet_ext.training.messages.RefusedError`; what may be meant so is a
-line that begins with ``[check]``. The images and labels themselves: :mod:`.preflight_files`.
+line that begins with ``[check]``. Lists of files and split:
+:mod:`.preflight_lists`; the images and labels themselves: :mod:`.preflight_files`.
 """
 import configparser
 import importlib
 import os
 import tempfile
 
-import pandas
 import tensorflow as tf
 from niftynet.engine import application_factory as factories
 from niftynet.layer.activation import SUPPORTED_OP as ACTIVATIONS
@@ -18,7 +18,6 @@ from niftynet_ext.training import checkpoints
 from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
 from niftynet_ext.training.preflight_keys import check_our_keys
 
-PHASES = ("training", "validation", "inference")
 LOSSES = {
     "net_segment": factories.SUPPORTED_LOSS_SEGMENTATION,
     "net_regress": factories.SUPPORTED_LOSS_REGRESSION,
@@ -184,70 +183,3 @@ def check_inputs(workflow, inputs):
             raise RefusedError(f"[{section}] csv_file = {wanted} does not exist, neither from here "
                                f"({os.getcwd()}) nor from the ini file's folder. Write it "
                                f"(`python -m data_prep preprocess`), or correct the path")
-
-
-def check_split_file(path):
-    """
-    :param path: NiftyNet's ``dataset_split_file``; may be absent
-    :raises RefusedError: empty, not ``id,phase``, an unknown phase, or an id in it twice
-    """
-    if not path or not os.path.isfile(path):
-        return
-    try:
-        table = pandas.read_csv(path, header=None, dtype=str, skipinitialspace=True)
-    except pandas.errors.EmptyDataError as error:
-        raise RefusedError(
-            f"{path} is empty; expected lines such as 'LUNG1-001,Training'") from error
-    except pandas.errors.ParserError as error:
-        raise RefusedError(f"{path} is no csv file: {error}") from error
-    if table.shape[1] != 2 or table.isnull().any(axis=None):
-        raise RefusedError(f"{path}: every line must be 'id,phase', e.g. 'LUNG1-001,Training'")
-    for subject, phase in table.itertuples(index=False):
-        if phase.lower() not in PHASES:
-            raise RefusedError(f"{path}: {subject} is in the set {phase!r}: "
-                               f"{did_you_mean(phase, [p.capitalize() for p in PHASES])}")
-    twice = table[0][table[0].duplicated()].unique()
-    if len(twice):
-        raise RefusedError(
-            f"{path}: {some(twice)} stands there more than once; a subject belongs to "
-            f"one set")
-
-
-def check_sets(subjects, split, path, training, phase="", validation_every_n=-1):
-    """
-    :param subjects: ids of the input sections
-    :param split: dict of id to phase in lower case; empty if there is no split
-    :param path: of the split file, for the message
-    :param training: whether the action is ``train``
-    :param phase: ``dataset_to_infer``
-    :param validation_every_n: of [TRAINING]
-    :raises RefusedError: ids that are not there, or a set that is needed and empty
-    """
-    if not split:
-        return
-    used = {"training", "validation"} if training else {phase} & set(PHASES)
-    absent = [subject for subject, name in split.items()
-              if name in used and subject not in subjects]
-    stripped = {str(subject).lstrip("0"): subject for subject in subjects}
-    lost = [subject for subject in absent if subject.lstrip("0") in stripped]
-    if lost:
-        like = stripped[lost[0].lstrip("0")]
-        raise RefusedError(f"{path}: {some(lost)} has no image, but {like} has: a spreadsheet has "
-                           f"dropped (or added) leading zeros. Write the ids as they are in the "
-                           f"csv_file")
-    if absent:
-        raise RefusedError(
-            f"{path}: {len(absent)} subjects are in no csv_file: {some(absent)}. Remove "
-            f"them from the split, or add their images")
-    left_out = [subject for subject in subjects if subject not in split]
-    if left_out:
-        say(f"{path}: {len(left_out)} subjects have images but no set, and are left out: "
-             f"{some(left_out)}")
-    needed = used if validation_every_n > 0 or not training else {"training"}
-    for name in sorted(needed):
-        if name not in split.values():
-            hint = ("or set validation_every_n = -1" if name == "validation"
-                    else "NiftyNet would take all subjects" if training else
-                    "or change dataset_to_infer")
-            raise RefusedError(
-                f"{path}: no subject is in the set {name.capitalize()}; add some, {hint}")

@@ -7,6 +7,7 @@ what was found is kept in the model folder under the file's size and time of cha
 import json
 import os
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -245,6 +246,7 @@ def read_label_values(files, cache):
     :param files: dict of subject to NiftyNet's image object
     :param cache: JSON file of earlier findings; written anew when something was read
     :return: dict of subject to sorted list of values
+    :raises RefusedError: a label cannot be read
     """
     try:
         known = json.loads(cache.read_text(encoding="utf-8"))
@@ -256,7 +258,11 @@ def read_label_values(files, cache):
         state = os.stat(path)
         stamp = [state.st_size, state.st_mtime_ns]
         if path not in known or known[path]["stamp"] != stamp:
-            data = np.asanyarray(load_image_obj(path, image.loader[0]).dataobj)
+            try:
+                data = np.asanyarray(load_image_obj(path, image.loader[0]).dataobj)
+            except (OSError, EOFError, ValueError, zlib.error) as error:
+                raise RefusedError(f"{path} cannot be read: {str(error).splitlines()[0]} Is it cut "
+                                   f"off? Write it anew") from error
             known[path] = {"stamp": stamp, "values": label_values(data)}
         return known[path]["values"]
 

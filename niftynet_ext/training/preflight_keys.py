@@ -3,8 +3,15 @@ import math
 
 from niftynet.engine.application_factory import ApplicationNetFactory
 
-from niftynet_ext.choices import GAUSSIAN, GRID, OFF, UNIFORM_FAST
-from niftynet_ext.training.messages import RefusedError
+from niftynet_ext.choices import (
+    GAUSSIAN,
+    GRID,
+    INFERENCE_WINDOWS,
+    OFF,
+    PRECISIONS,
+    UNIFORM_FAST,
+)
+from niftynet_ext.training.messages import RefusedError, did_you_mean
 
 SEGMENTATION = ("net_segment",
                 "niftynet.application.segmentation_application.SegmentationApplication")
@@ -16,9 +23,40 @@ def check_our_keys(workflow, training):
     :param training: whether the action is ``train``
     :raises RefusedError: the first mistake
     """
+    check_choices(workflow)
+    check_numbers(workflow, training)
     check_sampling(workflow)
     check_precision(workflow.get("NETWORK"))
     check_inference_windows(workflow, training)
+
+
+def check_choices(workflow):
+    """
+    :param workflow: NiftyNet's dict of section to parameters
+    :raises RefusedError: a value that does not exist, which argparse sees in flags only
+    """
+    for section, key, known in (("NETWORK", "mixed_precision", PRECISIONS),
+                                ("INFERENCE", "inference_windows", INFERENCE_WINDOWS)):
+        value = getattr(workflow.get(section), key, known[0])
+        if value not in known:
+            raise RefusedError(f"[{section}] {key} = {value} does not exist: "
+                               f"{did_you_mean(value, known)}")
+
+
+def check_numbers(workflow, training):
+    """
+    :param workflow: NiftyNet's dict of section to parameters
+    :param training: whether the action is ``train``
+    :raises RefusedError: none of what there must be one of
+    """
+    for section, key in (("NETWORK", "batch_size"), ("TRAINING", "sample_per_volume")):
+        value = getattr(workflow.get(section), key, 1)
+        if value < 1 and (training or section != "TRAINING"):
+            raise RefusedError(f"[{section}] {key} = {value}: expected 1 or more")
+    task = workflow.get("CUSTOM")
+    if training and getattr(task, "name", "") in SEGMENTATION and not getattr(task, "label", True):
+        raise RefusedError("[SEGMENTATION] label is missing: a training needs the input section of "
+                           "its labels, e.g. label = LABEL")
 
 
 def check_sampling(workflow):

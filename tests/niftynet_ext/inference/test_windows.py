@@ -128,6 +128,10 @@ def test_blended_windows_under_net_segment(infer):
         "batch": ("--inference_windows", "gaussian", "--batch_size", "3")}.items()}
     assert 0 < error["blended"] < 0.7 * error["grid"]
     assert 0 < error["batch"] < 0.7 * error["grid"]
+    # a last batch that is filled up changes nothing
+    one = infer("one", "--inference_windows", "gaussian", "--batch_size", "1")
+    assert infer("five", "--inference_windows", "gaussian", "--batch_size", "5") == pytest.approx(
+        one, abs=1e-6)
 
 
 def test_a_kind_that_does_not_exist_is_refused(job):

@@ -40,6 +40,11 @@ def shifted(job):
     job.save("labels", "001", np.ones((20, 20, 16), np.uint8), affine)
 
 
+def cut_off(job):
+    path = job.folder / "labels" / "002.nii.gz"
+    path.write_bytes(path.read_bytes()[:-30])
+
+
 def zeros_lost(job):
     job.write("split.csv", [f"{int(s)},Training" for s in IDS])
 
@@ -129,6 +134,22 @@ def multiple(job):
     (twice, "split.csv: 003 stands there more than once"),
     (phase, r"split.csv: 001 is in the set 'Trainig': did you mean 'Training'\?"),
     (empty_split, "split.csv is empty"),
+    (key("SYSTEM", dataset_split_file="splt.csv"), r"splt.csv does not exist, and NiftyNet would"),
+    (lambda job: job.write("ct.csv", []), "ct.csv is empty; expected lines such as 'LUNG1-001,im"),
+    (lambda job: job.write("ct.csv", [f"{s};images/{s}.nii.gz" for s in IDS]),
+     "ct.csv: every line must be 'id,path'"),
+    (lambda job: job.write("ct.csv", [f"{s},images/{s}.nii.gz" for s in (*IDS, "002")]),
+     "ct.csv: 002 stands there more than once"),
+    (lambda job: job.write("label.csv", [f"{int(s)},labels/{s}.nii.gz" for s in IDS]),
+     r"\[LABEL\] csv_file has 1 where another list has 001: a spreadsheet"),
+    (lambda job: (job.folder / "images" / "003.nii.gz").unlink(),
+     "subject 003: .*003.nii.gz does not exist"),
+    (cut_off, "labels/002.nii.gz cannot be read: .* Is it cut off"),
+    (key("INFERENCE", inference_windows="gausian"), "gausian does not exist: did you mean 'gauss"),
+    (key("NETWORK", mixed_precision="bfloat"), "bfloat does not exist: did you mean 'bfloat16'"),
+    (key("NETWORK", batch_size=0), "batch_size = 0: expected 1 or more"),
+    (key("TRAINING", sample_per_volume=0), "sample_per_volume = 0: expected 1 or more"),
+    (key("SEGMENTATION", label=""), "label is missing: a training needs"),
     (key("TRAINING", max_itr=2), r"'max_itr' is not a key of any section: did you mean 'max_iter'"),
     (section, r"\[TRAINNING\] would be a section of input images; did you mean \[TRAINING\]\?"),
     (key("SEGMENTATION", label="LABLE"), r"has no section \[LABLE\]: did you mean 'LABEL'\?"),
@@ -173,9 +194,11 @@ def test_one_line_without_a_traceback_and_exit_code_1(job):
     (lambda job: write_checkpoint(job.model, 4), "starting_iter = 0 begins anew and writes over"),
     (lambda job: job.write("split.csv", ["001,Training", "002,Validation"]),
      "4 subjects have images but no set, and are left out: 003, 004, 005, 006"),
+    (lambda job: job.write("label.csv", [f"{s},labels/{s}.nii.gz" for s in IDS if s != "002"]),
+     "1 subjects are not in csv_file of [LABEL], and are left out: 002"),
     (lambda job: job.save("labels", "003", np.zeros((20, 20, 16), np.uint8)),
      "1 of 5 labels are background only: 003"),
-], ids=["place", "gpu", "interpolated", "anew", "left_out", "some_background"])
+], ids=["place", "gpu", "interpolated", "anew", "left_out", "unlabelled", "some_background"])
 def test_what_may_be_meant_so_is_a_warning(main, job, capsys, change, line):
     change(job)
     with pytest.raises(GraphReached):
