@@ -22,6 +22,7 @@ from pathlib import Path
 from preprocessing import measure
 
 SLICES = (75, 134, 297)
+SEGMENTED = 134
 KINDS = ("grid", "gaussian", "whole")
 SECONDS, MEMORY_GB = 30, 3
 """At most, from a DICOM folder of 134 slices to the mask."""
@@ -57,15 +58,17 @@ def phantoms(folder):
     for slices in SLICES:
         home = folder / str(slices)
         home.mkdir()
-        run(sys.executable, "-m", "data_prep", "phantom", "--out", "dicom", "--patients", "2",
-            "--matrix", "512", "--slices", slices, cwd=home)
+        # 256 x 256 for the network; DICOM of 512 x 512 only where it is segmented
+        matrix, reduce = (512, 2) if slices == SEGMENTED else (256, 1)
+        run(sys.executable, "-m", "data_prep", "phantom", "--out", "dicom", "--patients", "1",
+            "--matrix", matrix, "--slices", slices, cwd=home)
         run(sys.executable, "-m", "data_prep", "preprocess", "--dicom", "dicom", "--out", "data",
-            "--split", "1", "0", "1", cwd=home)
-    first = folder / str(SLICES[0])
+            "--reduce", reduce, "--split", "1", "0", "0", cwd=home)
+    home = folder / str(SEGMENTED)
     config = ROOT / "config_ini" / "densehighres3dnet_v1.ini"
     small = {"spatial_window_size": "(64, 64, 32)"}
-    ini(config, "train.ini", first, CT=small, LABEL=small, SYSTEM={"model_dir": "../model"})
-    run(NET_SEGMENT, "train", "-c", "train.ini", *SMALL, cwd=first)
+    ini(config, "train.ini", home, CT=small, LABEL=small, SYSTEM={"model_dir": "../model"})
+    run(NET_SEGMENT, "train", "-c", "train.ini", *SMALL, cwd=home)
 
 
 def cost(command, folder, cwd):
@@ -92,7 +95,8 @@ def inference(folder, rounds):
             for kind in KINDS:
                 costs[kind][slices].append(cost(
                     [NET_SEGMENT, "inference", "-c", "infer.ini", "--batch_size", 1,
-                     "--inference_windows", kind], folder, home))
+                     "--dataset_to_infer", "training", "--inference_windows", kind],
+                    folder, home))
     print(f"{os.cpu_count()} cores; medians of {rounds} rounds; start-up included")
     print(f"{'net_segment inference, one patient':36}"
           + "".join(f"{slices:>7} slices" for slices in SLICES) + "   / grid   s a slice")
@@ -108,7 +112,7 @@ def inference(folder, rounds):
 def segment(folder, dicom, rounds):
     """From DICOM to DICOM."""
     if dicom is None:
-        (dicom, _) = sorted((folder / "134" / "dicom").iterdir())
+        (dicom,) = (folder / str(SEGMENTED) / "dicom").iterdir()
     seconds, gb = median([cost(
         [sys.executable, "-m", "data_prep", "segment", "--dicom", Path(dicom).resolve(),
          "--model", folder / "model", "--out", folder / "run" / "out"], folder, folder)

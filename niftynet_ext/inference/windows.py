@@ -30,7 +30,7 @@ def placement(kind, shape, window, border, multiple):
     :param kind: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS` but ``grid``
     :param shape: (X, Y, Z) of the volume
     :param window: three sides; of no matter for the whole volume
-    :param border: half the overlap of neighbours, at least; 0: a quarter of that side
+    :param border: half the overlap of neighbours, at least; 0: an eighth of that side
     :param multiple: the network takes windows with sides that are multiples of it
     :return: sides of the window; (n, 3) first voxels. A window may reach beyond the volume, where
         it is to be padded
@@ -38,7 +38,7 @@ def placement(kind, shape, window, border, multiple):
     """
     if kind == WHOLE:
         window, border = tuple(-(-side // multiple) * multiple for side in shape), (0, 0, 0)
-    steps = [side - 2 * (width or side // 4)
+    steps = [side - 2 * (width or side // 8)
              for side, width in zip(window, border, strict=True)]
     if min(steps) < 1:
         raise ValueError(f"border = {tuple(border)} leaves nothing of windows of {tuple(window)}: "

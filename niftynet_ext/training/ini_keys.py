@@ -64,7 +64,7 @@ def add_inference_keys(parser):
         "--inference_windows", metavar="", choices=choices.INFERENCE_WINDOWS,
         default=choices.GRID,
         help="grid: NiftyNet's, the last of overlapping windows wins; gaussian: windows that "
-             "overlap by twice the border or more (0: half) are blended; whole: one for the volume")
+             "overlap by twice the border or more (0: a quarter) are blended; whole: the volume")
     return parser
 
 

@@ -118,5 +118,5 @@ def check_inference_windows(workflow, training):
     if any(edge < 0 or side > 0 and 2 * edge >= side
            for side, edge in zip(window, border, strict=False)):
         raise RefusedError(f"[INFERENCE] border = {border}: windows of {window} overlap by twice "
-                           f"the border, which must be less than a window. Set a border of a "
-                           f"quarter of the window, or 0 for that")
+                           f"the border, which must be less than a window. Set a border of an "
+                           f"eighth of the window, or 0 for that")
