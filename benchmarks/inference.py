@@ -67,7 +67,8 @@ def phantoms(folder):
     home = folder / str(SEGMENTED)
     config = ROOT / "config_ini" / "densehighres3dnet_v1.ini"
     small = {"spatial_window_size": "(64, 64, 32)"}
-    ini(config, "train.ini", home, CT=small, LABEL=small, SYSTEM={"model_dir": "../model"})
+    ini(config, "train.ini", home, CT=small, LABEL=small, SYSTEM={
+        "model_dir": "../model", "dataset_split_file": str(home / "data" / "split.csv")})
     run(NET_SEGMENT, "train", "-c", "train.ini", *SMALL, cwd=home)
 
 
