@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from preprocessing import measure
@@ -55,7 +56,7 @@ def ini(source, target, folder, **sections):
 
 def phantoms(folder):
     """One phantom for each number of slices: folder of its data by the number, one v1 model."""
-    for slices in SLICES:
+    def make(slices):
         home = folder / str(slices)
         home.mkdir()
         # 256 x 256 for the network; DICOM of 512 x 512 only where it is segmented
@@ -64,6 +65,9 @@ def phantoms(folder):
             "--matrix", matrix, "--slices", slices, cwd=home)
         run(sys.executable, "-m", "data_prep", "preprocess", "--dicom", "dicom", "--out", "data",
             "--reduce", reduce, "--split", "1", "0", "0", cwd=home)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(make, reversed(SLICES)))
     home = folder / str(SEGMENTED)
     config = ROOT / "config_ini" / "densehighres3dnet_v1.ini"
     small = {"spatial_window_size": "(64, 64, 32)"}
