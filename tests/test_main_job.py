@@ -151,7 +151,8 @@ def test_a_new_patient_from_dicom_to_dicom(job, inferred):
     assert data_prep(["restore", "--data", str(job / "demo" / "data"),
                       "--predictions", str(inferred), "--out", str(job / "restored")]) == 0
     assert data_prep(["segment", "--dicom", str(job / "dicom" / patient),
-                      "--model", str(job / "demo" / "model"), "--out", str(job / "new")]) == 0
+                      "--model", str(job / "demo" / "model"), "--out", str(job / "new"),
+                      "--windows", "grid"]) == 0  # as net_segment inference did
     restored = nibabel.load(job / "restored" / f"{patient}_mask.nii.gz")
     mask = nibabel.load(job / "new" / "mask.nii.gz")
     assert np.array_equal(mask.affine, restored.affine)
