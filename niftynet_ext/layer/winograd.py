@@ -65,12 +65,9 @@ def sub_grids(images, dilation):
     """
     if dilation == 1:
         return images
-    batch, x, *yz, channels = images.shape.as_list()
-    y, z = (-(-size // dilation) for size in yz)
-    missing = [[0, y * dilation - yz[0]], [0, z * dilation - yz[1]]]
-    images = tf.pad(images, [[0, 0], [0, 0], *missing, [0, 0]])
-    cells = tf.reshape(images, [batch, x, y, dilation, z, dilation, channels])
-    return tf.reshape(tf.transpose(cells, [3, 5, 0, 1, 2, 4, 6]), [-1, x, y, z, channels])
+    missing = [-size % dilation for size in images.shape.as_list()[2:4]]
+    return tf.space_to_batch_nd(images, [1, dilation, dilation],
+                                [[0, 0], *([0, one] for one in missing)])
 
 
 @compiled

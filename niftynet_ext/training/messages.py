@@ -42,6 +42,17 @@ def did_you_mean(name, known):
     return f"known are: {', '.join(sorted(lower.values()))}"
 
 
+def check_known(where, value, known):
+    """
+    :param where: section and key, for the message
+    :param value: what stands there
+    :param known: values that exist
+    :raises RefusedError: it is none of them
+    """
+    if value not in known:
+        raise RefusedError(f"{where} = {value} does not exist: {did_you_mean(value, known)}")
+
+
 def some(items, most=5):
     """
     :param items: words

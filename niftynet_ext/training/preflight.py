@@ -15,7 +15,7 @@ from niftynet.layer.activation import SUPPORTED_OP as ACTIVATIONS
 from niftynet.utilities.util_common import set_cuda_device
 
 from niftynet_ext.training import checkpoints
-from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
+from niftynet_ext.training.messages import RefusedError, check_known, did_you_mean, say, some
 from niftynet_ext.training.preflight_keys import check_our_keys
 
 LOSSES = {
@@ -129,9 +129,8 @@ def check_names(workflow, training):
         for name in (value,) if isinstance(value, str) else value or ():
             find(f"[{section}] {key}", name, known)
     activation = getattr(workflow.get("NETWORK"), "activation_function", None)
-    if activation and activation not in ACTIVATIONS:
-        raise RefusedError(f"[NETWORK] activation_function = {activation} does not exist: "
-                           f"{did_you_mean(activation, ACTIVATIONS)}")
+    if activation:
+        check_known("[NETWORK] activation_function", activation, ACTIVATIONS)
 
 
 def find(where, name, known):

@@ -17,7 +17,7 @@ from niftynet.io.image_loader import load_image_obj
 
 from data_prep.files import write_json
 from niftynet_ext.choices import GRID, WHOLE
-from niftynet_ext.training.messages import RefusedError, did_you_mean, say, some
+from niftynet_ext.training.messages import RefusedError, check_known, say, some
 
 CACHE = "label_values.json"
 GRID_TOLERANCE = 0.1  # of a voxel: image and label of one patient may differ by rounding
@@ -35,9 +35,7 @@ def check_files(app, data_param, training):
     # in the other applications a label may be one number, or a condition on another grid
     dense = hasattr(app, "segmentation_param") or hasattr(app, "regression_param")
     known = getattr(app, "SUPPORTED_SAMPLING", {sampling: None})
-    if sampling not in known:
-        raise RefusedError(f"[NETWORK] window_sampling = {sampling} does not exist: "
-                           f"{did_you_mean(sampling, known)}")
+    check_known("[NETWORK] window_sampling", sampling, known)
     multiple = window_multiple(getattr(app.net_param, "name", ""))
     for number, reader in enumerate(app.readers):
         windows = window_sizes(reader.input_sources, data_param,

@@ -11,7 +11,7 @@ from niftynet_ext.choices import (
     PRECISIONS,
     UNIFORM_FAST,
 )
-from niftynet_ext.training.messages import RefusedError, did_you_mean
+from niftynet_ext.training.messages import RefusedError, check_known
 
 SEGMENTATION = ("net_segment",
                 "niftynet.application.segmentation_application.SegmentationApplication")
@@ -37,10 +37,7 @@ def check_choices(workflow):
     """
     for section, key, known in (("NETWORK", "mixed_precision", PRECISIONS),
                                 ("INFERENCE", "inference_windows", INFERENCE_WINDOWS)):
-        value = getattr(workflow.get(section), key, known[0])
-        if value not in known:
-            raise RefusedError(f"[{section}] {key} = {value} does not exist: "
-                               f"{did_you_mean(value, known)}")
+        check_known(f"[{section}] {key}", getattr(workflow.get(section), key, known[0]), known)
 
 
 def check_numbers(workflow, training):

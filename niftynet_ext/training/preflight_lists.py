@@ -45,6 +45,17 @@ def check_lists(inputs):
             read_pairs(path, "path", "LUNG1-001,images/LUNG1-001.nii.gz")
 
 
+def zeros_lost(absent, present):
+    """
+    :param absent: ids that were looked for
+    :param present: ids that there are
+    :return: those absent that are present but for leading zeros; how the first is written there
+    """
+    stripped = {str(name).lstrip("0"): name for name in present}
+    lost = [name for name in absent if str(name).lstrip("0") in stripped]
+    return lost, stripped[str(lost[0]).lstrip("0")] if lost else None
+
+
 def check_rows(table, sections, subjects):
     """
     :param table: NiftyNet's table of ids and, for each input section, paths
@@ -57,13 +68,11 @@ def check_rows(table, sections, subjects):
     home = NiftyNetGlobalConfig().get_niftynet_home_folder()
     for section in sections:
         lacking = list(used[ids][used[section].isnull()])
-        stripped = {str(name).lstrip("0"): name for name in table[ids][table[section].notnull()]}
-        lost = [name for name in lacking if str(name).lstrip("0") in stripped]
+        lost, like = zeros_lost(lacking, table[ids][table[section].notnull()])
         if lost:
             raise RefusedError(
-                f"[{section}] csv_file has {stripped[str(lost[0]).lstrip('0')]} where another list "
-                f"has {lost[0]}: a spreadsheet has dropped (or added) leading zeros. Write the ids "
-                f"alike in all lists")
+                f"[{section}] csv_file has {like} where another list has {lost[0]}: a spreadsheet "
+                f"has dropped (or added) leading zeros. Write the ids alike in all lists")
         if lacking:
             say(f"{len(lacking)} subjects are not in csv_file of [{section}], and are left out: "
                 f"{some(lacking)}")
@@ -118,10 +127,8 @@ def check_sets(subjects, split, path, training, phase="", validation_every_n=-1)
     used = used_sets(training, phase)
     absent = [subject for subject, name in split.items()
               if name in used and subject not in subjects]
-    stripped = {str(subject).lstrip("0"): subject for subject in subjects}
-    lost = [subject for subject in absent if subject.lstrip("0") in stripped]
+    lost, like = zeros_lost(absent, subjects)
     if lost:
-        like = stripped[lost[0].lstrip("0")]
         raise RefusedError(f"{path}: {some(lost)} has no image, but {like} has: a spreadsheet has "
                            f"dropped (or added) leading zeros. Write the ids as they are in the "
                            f"csv_file")
