@@ -74,6 +74,30 @@ def accept_whole_floats(get_variable):
     return wrapper
 
 
+def regularise_at_once(get_variable, tf):
+    """``tf.get_variable`` that computes a variable's penalty there and then, as in TensorFlow 1.
+
+    TensorFlow 2 collects a promise of it, which is computed again at each use and has no name, so
+    that ``tf.get_collection(key, scope)`` and NiftyNet's ``layer.regularizer_loss()`` find none.
+
+    :param get_variable: ``tf.compat.v1.get_variable``
+    :param tf: the module that stands for ``tensorflow``
+    :return: a function with the same parameters
+    """
+    @functools.wraps(get_variable)
+    def wrapper(name, *args, regularizer=None, **kwargs):
+        def collect(variable):
+            """:return: None: TensorFlow has nothing left to collect"""
+            graph, name = variable.graph, variable.op.name
+            with graph.colocate_with(variable.op), tf.name_scope(name + "/Regularizer/"):
+                penalty = regularizer(variable)
+            if penalty is not None:
+                tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, penalty)
+
+        return get_variable(name, *args, regularizer=regularizer and collect, **kwargs)
+    return wrapper
+
+
 def map_as_written(map_fn, do_not_convert):
     """``tf.map_fn`` that calls its function as it stands, as in TensorFlow 1.
 
@@ -108,7 +132,7 @@ def install(tf, version):
     :param version: of TensorFlow, (major, minor)
     """
     tf.py_func = cast_outputs(tf.py_func)
-    tf.get_variable = accept_whole_floats(tf.get_variable)
+    tf.get_variable = regularise_at_once(accept_whole_floats(tf.get_variable), tf)
     tf.map_fn = map_as_written(tf.map_fn, tf.autograph.experimental.do_not_convert)
     if version >= (2, 16):
         tf.layers = legacy_layers()

@@ -1,6 +1,4 @@
 """``tf.contrib.layers.python.layers.regularizers``: every application's ``reg_type``."""
-import weakref
-
 import tensorflow as tf
 
 
@@ -18,16 +16,10 @@ def _regularizer(name, scale, scope, penalty):
     if scale == 0:
         return lambda _: None
 
-    computed = weakref.WeakKeyDictionary()  # graph: {name of the weights: their penalty}
-
     def apply(weights):
-        # TensorFlow 2 asks again at every use of the loss, TensorFlow 1 asked once
-        losses = computed.setdefault(weights.graph, {})
-        if weights.name not in losses:
-            with tf.name_scope(scope or name):
-                losses[weights.name] = tf.multiply(
-                    tf.constant(scale, weights.dtype.base_dtype), penalty(weights))
-        return losses[weights.name]
+        with tf.name_scope(scope, name) as full_name:
+            factor = tf.constant(scale, weights.dtype.base_dtype)
+            return tf.multiply(factor, penalty(weights), name=full_name)
     return apply
 
 

@@ -41,3 +41,33 @@ def test_map_fn_leaves_the_function_as_written(tf, evaluate):
     with pytest.raises(TypeError, match="bool"):
         tf.map_fn(absolute, tf.constant([-1.0, 2.0]))
     assert evaluate(tf.map_fn(tf.abs, tf.constant([-1.0, 2.0]))).tolist() == [1, 2]
+
+
+def test_penalties_are_computed_and_named_at_once(tf, evaluate):
+    """Names as TensorFlow 1.15.5 has them; NiftyNet's `regularizer_loss` looks for them."""
+    l2 = tf.contrib.layers.l2_regularizer(0.1)
+    with tf.variable_scope("a"):
+        tf.get_variable("w", [2], initializer=tf.constant_initializer([1.0, 2.0]), regularizer=l2)
+    with tf.variable_scope("b"):
+        tf.get_variable("w", [2], regularizer=lambda w: tf.reduce_max(w, name="largest"))
+        tf.get_variable("v", [2], regularizer=lambda v: None)
+        tf.get_variable("u", [2])
+    with tf.variable_scope("a", reuse=True):
+        tf.get_variable("w", [2], regularizer=l2)
+    found = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
+    names = [one.name for one in found]
+    assert names == ["a/w/Regularizer/l2_regularizer:0", "b/w/Regularizer/largest:0"]
+    of_a = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, "a")
+    assert of_a == found[:1] and evaluate(of_a) == pytest.approx([0.25])
+
+
+def test_penalties_of_a_network(tf):
+    """87 of them and these names, as on TensorFlow 1.15.5."""
+    from niftynet.network.highres3dnet_small import HighRes3DNetSmall
+    net = HighRes3DNetSmall(2, w_regularizer=tf.contrib.layers.l2_regularizer(1e-4),
+                            acti_func="prelu")
+    net(tf.placeholder(tf.float32, (1, 16, 16, 16, 1)), is_training=True)
+    names = [one.name for one in net.regularizer_loss()]
+    assert len(names) == 87 == len(net.trainable_variables())
+    assert names[0] == "HighRes3DNetSmall/conv_0_bn_prelu/conv_/w/Regularizer/l2_regularizer:0"
+    assert names[-1] == "HighRes3DNetSmall/conv_2_bn/bn_/gamma/Regularizer/l2_regularizer:0"
