@@ -3,15 +3,18 @@ import tensorflow as tf
 from niftynet.layer.base_layer import Layer
 
 
-def dims(tensor):
+def dims(tensor, stop=None):
     """Shape of a tensor: plain integers where known, scalar tensors where not.
 
     :param tensor: any tensor of known rank
+    :param stop: axis before which to stop; None for none
     :return: list of int or scalar int32 tensor
     """
+    sizes = tensor.shape.as_list()[:stop]
+    if None not in sizes:
+        return sizes
     dynamic = tf.shape(tensor)
-    return [dynamic[i] if size is None else size
-            for i, size in enumerate(tensor.shape.as_list())]
+    return [dynamic[i] if size is None else size for i, size in enumerate(sizes)]
 
 
 class DDCLayer(Layer):

@@ -44,10 +44,11 @@ class GroupNormLayer(TrainableLayer):
                             initializer=self.initializers[name],
                             regularizer=self.regularizers[name])
             for name in ("beta", "gamma"))
-        of_channels = [tf.reshape(one, [channels]) for one in (gamma, beta)] + [alpha]
+        of_channels = [gamma, beta, tf.ones(channels) if alpha is None else alpha]
         if cell > 1:
-            of_channels = [one if one is None else tf.reshape(
-                tf.tile(one[:, tf.newaxis], [1, cell]), [-1]) for one in of_channels]
+            of_channels = [tf.reshape(
+                tf.tile(tf.reshape(one, [channels, 1]), [1, cell]),
+                one.shape.as_list()[:-1] + [channels * cell]) for one in of_channels]
         return group_norm(inputs, *of_channels, self.n_groups)
 
 

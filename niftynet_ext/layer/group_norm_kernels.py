@@ -6,9 +6,12 @@ Backwards, by a gradient of its own: three sums in one go and one pass; ``y`` is
 kept, so a layer keeps its input alone. On a processor each direction is compiled
 (:mod:`niftynet_ext.layer.kernels`). Sums and coefficients are float32 whatever the input is.
 """
-import numpy as np
+import functools
+import operator
+
 import tensorflow as tf
 
+from niftynet_ext.layer.ddc import dims
 from niftynet_ext.layer.kernels import compiled, compiles
 
 EPSILON = 1e-5
@@ -23,11 +26,17 @@ def slabs(images):
     :param images: (batch, X, Y, Z, C)
     :return: list of float32 (batch, M, C)
     """
-    _, x, y, z, channels = images.shape.as_list()
-    known = None not in (x, y, z)
-    n = N_SLABS if compiles() and known and x * y * z % N_SLABS == 0 else 1
-    parts = tf.reshape(images, [tf.shape(images)[0], n, -1, channels])
+    batch, *space = dims(images, stop=-1)
+    n_voxels = functools.reduce(operator.mul, space)
+    known = not tf.is_tensor(n_voxels)
+    n = N_SLABS if compiles() and known and n_voxels % N_SLABS == 0 else 1
+    parts = tf.reshape(images, [batch, n, n_voxels // n, -1])
     return tf.unstack(tf.cast(parts, tf.float32), axis=1)
+
+
+def flat(*parameters):
+    """:return: list of parameters of any shape as (C,)"""
+    return [tf.reshape(one, [-1]) for one in parameters]
 
 
 def over_space(values):
@@ -42,31 +51,34 @@ def in_slab(values):
 
 def in_image(values):
     """:return: (batch, C) values so that they meet an image"""
-    return tf.reshape(values, [-1, 1, 1, 1, values.shape.as_list()[-1]])
+    return tf.reshape(values, [*dims(values, stop=-1), 1, 1, 1, -1])
 
 
 def over_group(values, n_groups):
     """:return: sum over the channels of a group, back at each of them: (batch, C)"""
-    size = values.shape.as_list()[-1] // n_groups
-    return tf.matmul(values, np.kron(np.eye(n_groups), np.ones((size, size))).astype(np.float32))
+    batch = dims(values, stop=-1)
+    groups = tf.reshape(values, [*batch, n_groups, -1])
+    sums = tf.reduce_sum(groups, axis=2, keepdims=True) + tf.zeros_like(groups)
+    return tf.reshape(sums, [*batch, -1])
 
 
 def group_size(images, n_groups):
     """:return: how many values a group of an image has, float32"""
-    channels = images.shape.as_list()[-1]
-    return tf.cast(tf.reduce_prod(tf.shape(images)[1:4]) * (channels // n_groups), tf.float32)
+    n_images = dims(images, stop=1)[0]
+    return tf.cast(tf.size(images) // (n_images * n_groups), tf.float32)
 
 
 @compiled
 def forward(x, gamma, beta, alpha, n_groups):
     """
     :param x: (batch, X, Y, Z, C)
-    :param gamma: (C,)
-    :param beta: (C,)
-    :param alpha: (C,) slopes of the PReLU, None for none
+    :param gamma: (..., C), all axes but the last of size 1
+    :param beta: likewise
+    :param alpha: likewise, slopes of the PReLU
     :param n_groups: groups of consecutive channels; C is a multiple of it
     :return: the layer's output in the type of x; mean and 1 / standard deviation (batch, C)
     """
+    gamma, beta, alpha = flat(gamma, beta, alpha)
     count, parts, zero = group_size(x, n_groups), slabs(x), tf.constant(0.0)
 
     def average(values):
@@ -82,9 +94,8 @@ def forward(x, gamma, beta, alpha, n_groups):
     variance = average([tf.square(part) for part in centred]) - tf.square(first)
     inverse = tf.rsqrt(variance + EPSILON)
     y = (tf.cast(x, tf.float32) - in_image(mean)) * in_image(gamma * inverse) + beta
-    if alpha is not None:
-        y = tf.maximum(y, zero) + alpha * tf.minimum(y, zero)
-    return tf.cast(y, x.dtype), mean, inverse
+    z = tf.maximum(y, zero) + alpha * tf.minimum(y, zero)
+    return tf.cast(z, x.dtype), mean, inverse
 
 
 @compiled
@@ -94,15 +105,15 @@ def backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups):
     :param dz: gradient by its output, same shape
     :param mean: from :func:`forward`
     :param inverse: from :func:`forward`
-    :return: gradients by x, gamma, beta and, with a PReLU, alpha
+    :return: gradients by x, gamma, beta and alpha
     """
+    shapes = [[*dims(one, stop=-1), -1] for one in (gamma, beta, alpha)]
+    gamma, beta, alpha = flat(gamma, beta, alpha)
     scale = gamma * inverse
     zero = tf.constant(0.0)
 
     def before_activation(centred, dz, scale):
         """:return: gradient by y, and min(y, 0)"""
-        if alpha is None:
-            return dz, None
         y = centred * scale + beta
         return tf.where(y > zero, dz, alpha * dz), tf.minimum(y, zero)
 
@@ -111,8 +122,8 @@ def backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups):
     for part, dz_part in zip(slabs(x), slabs(dz)):  # noqa: B905  (Python 3.7 has no `strict`)
         centred = part - middle
         dy, negative = before_activation(centred, dz_part, scale_there)
-        terms.append([dy, dy * centred] + ([] if alpha is None else [dz_part * negative]))
-    dy_sum, dy_x, *dalpha = (over_space(one) for one in zip(*terms))  # noqa: B905
+        terms.append([dy, dy * centred, dz_part * negative])
+    dy_sum, dy_x, dalpha = (over_space(one) for one in zip(*terms))  # noqa: B905
     dy_x = dy_x * inverse  # x normalised
     count = group_size(x, n_groups)
     slope = -over_group(gamma * dy_x, n_groups) * tf.square(inverse) / count
@@ -120,26 +131,31 @@ def backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups):
     centred = tf.cast(x, tf.float32) - in_image(mean)
     dy, _ = before_activation(centred, tf.cast(dz, tf.float32), in_image(scale))
     dx = dy * in_image(scale) + (centred * in_image(slope) + in_image(offset))
-    return [tf.cast(dx, x.dtype), *(tf.reduce_sum(one, axis=0) for one in (dy_x, dy_sum, *dalpha))]
+    return [tf.cast(dx, x.dtype),
+            *(tf.reshape(tf.reduce_sum(one, axis=0), shape)
+              for one, shape in zip((dy_x, dy_sum, dalpha), shapes))]  # noqa: B905
 
 
 def group_norm(inputs, gamma, beta, alpha, n_groups):
     """
     :param inputs: (batch, X, Y, Z, C)
-    :param gamma: (C,)
-    :param beta: (C,)
-    :param alpha: (C,) slopes of a PReLU behind the norm, None for none
+    :param gamma: (..., C), all axes but the last of size 1
+    :param beta: likewise
+    :param alpha: likewise, slopes of a PReLU behind the norm: ones for none
     :param n_groups: groups of consecutive channels; C is a multiple of it
     :return: (batch, X, Y, Z, C)
     """
     @tf.custom_gradient
-    def normalise(x, gamma, beta, *alpha):
-        slopes = alpha[0] if alpha else None
-        output, mean, inverse = forward(x, gamma, beta, slopes, n_groups)
+    def normalise(x, gamma, beta, alpha):
+        output, mean, inverse = forward(x, gamma, beta, alpha, n_groups)
+        output.set_shape(x.shape)
 
         def gradient(dz):
-            return backward(x, dz, mean, inverse, gamma, beta, slopes, n_groups)
+            gradients = backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups)
+            for one, value in zip(gradients, (x, gamma, beta, alpha)):  # noqa: B905
+                one.set_shape(value.shape)
+            return gradients
 
         return output, gradient
 
-    return normalise(inputs, gamma, beta, *([] if alpha is None else [alpha]))
+    return normalise(inputs, gamma, beta, alpha)

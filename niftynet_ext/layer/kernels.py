@@ -33,16 +33,32 @@ def compiles():
 def compiled(function):
     """Decorator: one loop over the arrays in the place of an operation for each sign.
 
-    :param function: of tensors (or plain Python values), without variables, to tensors
+    A function is traced once for all layers that differ in the number of channels alone, which its
+    traces leave open: each operation costs TensorFlow's Python 0.25 ms.
+
+    :param function: of tensors (channels last) and plain Python values, without variables, to
+        tensors, whose number of channels is then unknown to the graph
     :return: the same function, compiled at its first run for each set of shapes where that helps
     """
-    state = {}
+    traces = {}
+
+    def channels_open(tensor):
+        return tf.TensorSpec(tensor.shape.as_list()[:-1] + [None], tensor.dtype)
 
     @functools.wraps(function)
     def call(*values):
         if not compiles():
             return function(*values)
-        if not state:
-            state["function"] = tf.function(function, jit_compile=True, autograph=False)
-        return state["function"](*values)
+        key = tuple(channels_open(one) if tf.is_tensor(one) else one for one in values)
+
+        def of_tensors(*tensors):
+            left = iter(tensors)
+            return function(*(next(left) if isinstance(one, tf.TensorSpec) else one
+                              for one in key))
+
+        if key not in traces:
+            traces[key] = tf.function(
+                of_tensors, jit_compile=True, autograph=False).get_concrete_function(
+                    *(one for one in key if isinstance(one, tf.TensorSpec)))
+        return traces[key](*filter(tf.is_tensor, values))
     return call

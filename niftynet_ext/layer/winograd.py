@@ -49,12 +49,19 @@ def blocks(images, dilation):
     :param images: (batch, X, Y, Z, C)
     :return: (batch, blocks, 4, dilation * Y * Z * C)
     """
-    batch, x, y, z, channels = images.shape.as_list()
+    batch, x = images.shape.as_list()[:2]
     side = N_OUT * dilation
     missing = -x % side
     if missing:
         images = tf.pad(images, [[0, 0], [0, missing], [0, 0], [0, 0], [0, 0]])
-    return tf.reshape(images, [batch, (x + missing) // side, N_OUT, dilation * y * z * channels])
+    return tf.reshape(images, [batch, (x + missing) // side, N_OUT, -1])
+
+
+def like_images(rows, images, dilation):
+    """:return: the inverse of :func:`blocks` for tensors of one row of four:
+        (batch, blocks * dilation, Y, Z, C) each"""
+    batch, _, *yz = images.shape.as_list()[:-1]
+    return [tf.reshape(one, [batch, one.shape[1] * dilation, *yz, -1]) for one in rows]
 
 
 def sub_grids(images, dilation):
@@ -71,18 +78,17 @@ def sub_grids(images, dilation):
 
 
 @compiled
-def mix(images, dilation, grid=1):
+def mix(images, dilation, grid):
     """
     :param images: (batch, X, Y, Z, C)
     :param grid: dilation of the :func:`sub_grids` to return
     :return: six mixtures of rows, (batch, ceil(X / 4 dilation) * dilation, Y, Z, C) each
     """
     images = sub_grids(images, grid)
-    batch, _, *yzc = images.shape.as_list()
     own = tf.unstack(blocks(images, dilation), axis=2)
     edge = tf.zeros_like(own[0][:, :1])
     rows = [tf.concat([edge, own[-1][:, :-1]], 1), *own, tf.concat([own[0][:, 1:], edge], 1)]
-    return [tf.reshape(one, [batch, -1, *yzc]) for one in mixtures(ROWS, rows)]
+    return like_images(mixtures(ROWS, rows), images, dilation)
 
 
 @compiled
@@ -92,19 +98,18 @@ def unmix(x, dilation, *products):
     :param products: six, as :func:`mix` returns
     :return: (batch, X, Y, Z, C)
     """
-    batch, rows, *yzc = products[0].shape.as_list()
+    batch, rows, *yz = products[0].shape.as_list()[:-1]
     flat = [tf.reshape(one, [batch, rows // dilation, -1]) for one in products]
     together = tf.stack(mixtures(PRODUCTS, flat), axis=2)
-    return tf.reshape(together, [batch, rows * N_OUT, *yzc])[:, :x]
+    return tf.reshape(together, [batch, rows * N_OUT, *yz, -1])[:, :x]
 
 
 @compiled
 def unmix_gradient(dy, dilation):
     """:return: gradients by the six products, in sub-grids"""
     dy = sub_grids(dy, dilation)
-    batch, _, *yzc = dy.shape.as_list()
     rows = tf.unstack(blocks(dy, dilation), axis=2)
-    return [tf.reshape(one, [batch, -1, *yzc]) for one in mixtures(PRODUCTS.T, rows)]
+    return like_images(mixtures(PRODUCTS.T, rows), dy, dilation)
 
 
 def mix_kernel(kernel):
@@ -117,7 +122,7 @@ def forward(x, w, dilation):
     """Without a gradient; as :func:`winograd`."""
     products = [tf.raw_ops.Conv3D(input=rows, filter=kernel, strides=[1] * 5, padding="SAME",
                                   dilations=[1, 1, dilation, dilation, 1])
-                for rows, kernel in zip(mix(x, dilation), mix_kernel(w))]  # noqa: B905
+                for rows, kernel in zip(mix(x, dilation, 1), mix_kernel(w))]  # noqa: B905
     return unmix(x.shape.as_list()[1], dilation, *products)
 
 

@@ -22,24 +22,35 @@ def operations(tf):
     return {op.type for op in tf.get_default_graph().get_operations()}
 
 
-@pytest.mark.parametrize("alpha", [True, False])
 @pytest.mark.parametrize("shape", [(2, 4, 6, 8, 16), (1, 3, 5, 7, 8)])  # in slabs, and not
-def test_norm(tf, evaluate, plain, shape, alpha):
+def test_norm(tf, evaluate, plain, shape):
     from niftynet_ext.layer.group_norm_kernels import group_norm
     rng = np.random.default_rng(0)
     image, upstream = (tf.constant(rng.normal(1, 2, shape), tf.float32) for _ in range(2))
     gamma, beta, slopes = (tf.constant(rng.normal(0.5, 1, shape[-1]), tf.float32)
                            for _ in range(3))
-    parameters = [image, gamma, beta, *([slopes] if alpha else [])]
+    parameters = [image, gamma, beta, slopes]
     results = []
     for gpu in (False, True):
         plain(gpu)
         before = operations(tf)
-        output = group_norm(image, gamma, beta, slopes if alpha else None, 4)
+        output = group_norm(image, gamma, beta, slopes, 4)
         results.append([output, *tf.gradients(output * upstream, parameters)])
         assert ("PartitionedCall" in operations(tf) - before) is not gpu
     for compiled, other in zip(*evaluate(results), strict=True):
         assert compiled == pytest.approx(other, abs=float(2e-5 * np.abs(other).max()))
+
+
+def test_one_trace_for_all_widths(tf, evaluate):
+    from niftynet_ext.layer.kernels import compiled
+    twice = compiled(lambda images, factor: images * factor)
+    calls = [(np.ones((1, 2, 3), np.float32), 2), (np.ones((1, 2, 5), np.float32), 2),
+             (np.ones((1, 4, 3), np.float32), 2), (np.ones((1, 2, 3), np.float32), 3)]
+    outputs = [twice(tf.constant(images), factor) for images, factor in calls]
+    for output, (images, factor) in zip(evaluate(outputs), calls, strict=True):
+        assert np.array_equal(output, images * factor)
+    first, wider, longer, tripled = (one.op.get_attr("f").name for one in outputs)
+    assert first == wider and len({first, longer, tripled}) == 3
 
 
 @pytest.mark.parametrize("dilation, channels", [(1, 8), (1, 16), (3, 8), (5, 16)])
@@ -128,7 +139,7 @@ def test_norm_far_from_zero(tf, evaluate):
     ones = np.ones(4, np.float32)
     exact = image.astype(np.float64)
     exact = (exact - exact.mean((1, 2, 3))) / np.sqrt(exact.var((1, 2, 3)) + 1e-5)
-    ours = evaluate(group_norm(tf.constant(image), ones, 0 * ones, None, 4))
+    ours = evaluate(group_norm(tf.constant(image), ones, 0 * ones, ones, 4))
     assert np.abs(ours - exact).max() < 1e-5
 
 
