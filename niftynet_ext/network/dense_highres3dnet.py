@@ -14,6 +14,7 @@ from niftynet_ext.layer.duc import DUCLayer
 from niftynet_ext.layer.group_norm import ConvGNLayer
 from niftynet_ext.layer.highres_block import HighResBlock
 from niftynet_ext.network.checks import check_classes, check_window
+from niftynet_ext.network.decay import Decay
 
 FACTOR = 2  # r of DDC and DUC
 WINDOW_MULTIPLE = 8
@@ -74,24 +75,27 @@ class DenseHighRes3DNet(BaseNet):
         :raises ValueError: window not divisible by 8
         """
         flow = precision.lower(check_window(type(self).__name__, images, WINDOW_MULTIPLE))
+        decay = Decay(self.regularizers["w"])
         outputs, laterals = [], []
         for row in self.layers:
-            out = tf.concat(laterals, -1) if row["kind"] == "concat" else self._row(row, flow)
+            out = (tf.concat(laterals, -1) if row["kind"] == "concat"
+                   else self._row(row, flow, decay.collect))
             outputs.append(out)
             if row.get("lateral") or row.get("branch"):
                 laterals.append(out)
             if not row.get("branch"):
                 flow = out
+        decay.register()
         return precision.raised(outputs[layer_id])
 
-    def _row(self, row, flow):
-        """Apply one row of the table to ``flow``."""
+    def _row(self, row, flow, regularizer):
+        """Apply one row of the table to ``flow``; ``regularizer`` is that of its variables."""
         kind, name = row["kind"], row["name"]
         if kind == "duc":
             return DUCLayer(FACTOR, name=name)(flow)
         options = {"acti_func": row.get("acti_func", self.acti_func),
                    "w_initializer": self.initializers["w"],
-                   "w_regularizer": self.regularizers["w"]}
+                   "w_regularizer": regularizer}
         if kind == "logits":
             options.pop("acti_func")
             return ConvLayer(row["n_features"], row["kernel_size"], name=name, **options)(flow)
