@@ -47,6 +47,14 @@ def batches(tf, sampler):
                 return
 
 
+def test_no_thread_tunes_a_data_set(tf, reader):
+    """TensorFlow's may sleep for a minute at the end of a session, and the session with it."""
+    from niftynet.engine.sampler_grid_v2 import GridSampler
+    sampler = GridSampler(reader, WINDOW)
+    assert len(list(batches(tf, sampler))) > 1
+    assert sampler.dataset.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("name", ["uniform.Uniform", "weighted.Weighted", "balanced.Balanced"])
 def test_windows_are_cut_where_they_say(tf, reader, volumes, name):
     module, kind = name.split(".")
