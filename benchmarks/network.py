@@ -44,7 +44,6 @@ def tensorflow_steps(name, window):
     :param window: (X, Y, Z)
     :return: dict of kind of step to a function that does one
     """
-    start = time.perf_counter()
     import niftynet  # noqa: F401
     import tensorflow as tf
     from niftynet.engine.application_factory import ApplicationNetFactory
@@ -71,8 +70,8 @@ def tensorflow_steps(name, window):
     return {"train": lambda: session.run(step, feed),
             "infer": lambda: session.run(probability, {images: image}),
             "profile": lambda: by_operation(tf, session, step, feed),
-            "import_s": imported - start, "build_s": built - imported,
-            "adam_s": with_adam - built}
+            "build_s": built - imported, "adam_s": with_adam - built,
+            "version": tf.version.VERSION}
 
 
 def by_operation(tf, session, step, feed):
@@ -108,7 +107,7 @@ def torch_steps(window):
         with torch.inference_mode():
             torch.softmax(network(image), 1)
 
-    return {"train": train, "infer": infer}
+    return {"train": train, "infer": infer, "version": torch.__version__}
 
 
 def product_steps():
@@ -193,11 +192,14 @@ def main():
     else:
         names.append(TWIN)
     # a process for each kind of step: the peak of a training would hide that of an inference
-    workers = {}
-    for kind in ("infer", "train"):
-        for name in names:
+    workers, starts = {}, {name: [] for name in names}
+    for kind in ("build", "infer", "train"):
+        for name in NETWORKS if kind == "build" else names:
             python = args.torch if name == TWIN else sys.executable
             workers[kind, name] = Worker(name, window, python)
+            starts[name].append(workers[kind, name].start)
+            if kind == "build":
+                workers[kind, name].close()
     for kind in ("infer", "train"):
         for round_ in range(args.rounds + 1):
             for name in names:
@@ -207,20 +209,23 @@ def main():
             profile = workers[kind, NETWORKS[0]].step("profile", counted=False)["profile"]
         for name in names:
             workers[kind, name].close()
-    report(workers, names, window)
+    report(workers, starts, names, window)
     print(f"a train step of {NETWORKS[0]} by operation (they overlap):")
     for operation, seconds in profile.items():
         print(f"  {operation:36}{seconds:7.3f} s")
     return 0
 
 
-def report(workers, names, window):
+def report(workers, starts, names, window):
     """Print the table: medians, peaks, ratios to v1; how long TensorFlow's Python builds network,
-    loss and gradients, and how long it adds Adam's state and updates."""
+    loss and gradients, and how long it adds Adam's state and updates (medians of processes)."""
     rate = 2 * N ** 3 / workers["train", PRODUCT].median("train") / 1e9
     floor = GFLOP_PER_VOXEL * np.prod(window) / rate
     ours = {kind: workers[kind, NETWORKS[0]].median(kind) for kind in ("train", "infer")}
-    print(f"window {window}, {os.cpu_count()} cores, matrix product {rate:.0f} GFLOP/s")
+    versions = [f"{stack} {starts[name][0]['version']}" for stack, name in (
+        ("TensorFlow", NETWORKS[0]), ("PyTorch", TWIN)) if name in names]
+    print(f"window {window}, {os.cpu_count()} cores, {', '.join(versions)}, matrix product "
+          f"{rate:.0f} GFLOP/s")
     print(f"{'':24}{'train s':>9}{'v1 / it':>9}{'infer s':>9}{'v1 / it':>9}{'peak GB':>9}"
           f"{'infer GB':>9}{'build s':>9}{'Adam s':>9}")
     for name in names:
@@ -230,7 +235,8 @@ def report(workers, names, window):
         values = [train.median("train"), ours["train"] / train.median("train"),
                   infer.median("infer"), ours["infer"] / infer.median("infer"),
                   train.peak_mb["train"] / 1024, infer.peak_mb["infer"] / 1024,
-                  *(train.start.get(key, float("nan")) for key in ("build_s", "adam_s"))]
+                  *(statistics.median(start.get(key, float("nan")) for start in starts[name])
+                    for key in ("build_s", "adam_s"))]
         print(f"{name:24}" + "".join(f"{value:9.2f}" for value in values))
     print(f"{'floor of a train step':24}{floor:9.2f}{ours['train'] / floor:9.2f}")
 

@@ -163,8 +163,8 @@ def main() -> None:
     parser.add_argument("--dicom", type=Path, help="a patient's folder; default: a phantom")
     parser.add_argument("--dcmrtstruct2nii", default=sys.executable, metavar="PYTHON",
                         help="an interpreter that has dcmrtstruct2nii")
-    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--patients", type=int, default=96, help="for workers; 0: leave out")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--patients", type=int, default=48, help="for workers; 0: leave out")
     options = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
