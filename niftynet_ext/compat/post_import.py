@@ -65,7 +65,7 @@ def take_absolute_value_of_tensors(module):
 
 
 def end_without_autotuning(module):
-    """The samplers' data sets without a thread that tunes them: NiftyNet leaves nothing to tune.
+    """Samplers' data sets without a thread that tunes them: NiftyNet leaves nothing to tune.
 
     TensorFlow (2.15 to 2.21) wakes that thread at a session's end before it says that it is the
     end; one time in ten the thread sleeps on till its next turn, and the session with it. Turns

@@ -79,22 +79,26 @@ def regularise_at_once(get_variable, tf):
 
     TensorFlow 2 collects a promise of it, which is computed again at each use and has no name, so
     that ``tf.get_collection(key, scope)`` and NiftyNet's ``layer.regularizer_loss()`` find none.
+    (A regulariser of a variable scope is left to TensorFlow: NiftyNet gives none.)
 
     :param get_variable: ``tf.compat.v1.get_variable``
     :param tf: the module that stands for ``tensorflow``
     :return: a function with the same parameters
     """
     @functools.wraps(get_variable)
-    def wrapper(name, *args, regularizer=None, **kwargs):
+    def wrapper(name, shape=None, dtype=None, initializer=None, regularizer=None, *args,
+                **kwargs):
         def collect(variable):
             """:return: None: TensorFlow has nothing left to collect"""
             graph, name = variable.graph, variable.op.name
-            with graph.colocate_with(variable.op), tf.name_scope(name + "/Regularizer/"):
+            with graph.colocate_with(variable.op), tf.name_scope(name + "/Regularizer/"), \
+                    tf.init_scope():  # not part of a loop around the layer
                 penalty = regularizer(variable)
             if penalty is not None:
                 tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, penalty)
 
-        return get_variable(name, *args, regularizer=regularizer and collect, **kwargs)
+        return get_variable(name, shape, dtype, initializer, regularizer and collect, *args,
+                            **kwargs)
     return wrapper
 
 

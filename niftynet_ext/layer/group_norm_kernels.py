@@ -64,8 +64,8 @@ def over_group(values, n_groups):
 
 def group_size(images, n_groups):
     """:return: how many values a group of an image has, float32"""
-    n_images = dims(images, stop=1)[0]
-    return tf.cast(tf.size(images) // (n_images * n_groups), tf.float32)
+    n_images = tf.cast(dims(images, stop=1)[0], tf.float32)
+    return tf.cast(tf.size(images, out_type=tf.int64), tf.float32) / (n_images * n_groups)
 
 
 @compiled

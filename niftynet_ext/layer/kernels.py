@@ -37,7 +37,7 @@ def compiled(function):
     traces leave open: each operation costs TensorFlow's Python 0.25 ms.
 
     :param function: of tensors (channels last) and plain Python values, without variables, to
-        tensors, whose number of channels is then unknown to the graph
+        tensors, whose number of channels the graph may then not know
     :return: the same function, compiled at its first run for each set of shapes where that helps
     """
     traces = {}

@@ -123,7 +123,9 @@ def forward(x, w, dilation):
     products = [tf.raw_ops.Conv3D(input=rows, filter=kernel, strides=[1] * 5, padding="SAME",
                                   dilations=[1, 1, dilation, dilation, 1])
                 for rows, kernel in zip(mix(x, dilation, 1), mix_kernel(w))]  # noqa: B905
-    return unmix(x.shape.as_list()[1], dilation, *products)
+    output = unmix(x.shape.as_list()[1], dilation, *products)
+    output.set_shape(x.shape.as_list()[:-1] + w.shape.as_list()[-1:])
+    return output
 
 
 def kernel_gradient(x, dy, shape, dilation):

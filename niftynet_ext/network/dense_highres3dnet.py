@@ -85,7 +85,7 @@ class DenseHighRes3DNet(BaseNet):
                 laterals.append(out)
             if not row.get("branch"):
                 flow = out
-        decay.register()
+        decay.register(self.layer_scope().name)
         return precision.raised(outputs[layer_id])
 
     def _row(self, row, flow, regularizer):

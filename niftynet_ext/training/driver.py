@@ -12,7 +12,8 @@ from niftynet_ext.training import checkpoints
 
 
 def wrap_driver(module):
-    """Checks before the graph, seeds, no search for garbage, and a signal when a run is over.
+    """Checks before the graph, seeds, imported code left out of Python's search for garbage, and a
+    signal when a run is over.
 
     :param module: ``niftynet.engine.application_driver``
     """

@@ -52,13 +52,27 @@ def test_penalties_are_computed_and_named_at_once(tf, evaluate):
         tf.get_variable("w", [2], regularizer=lambda w: tf.reduce_max(w, name="largest"))
         tf.get_variable("v", [2], regularizer=lambda v: None)
         tf.get_variable("u", [2])
+        # name, shape, dtype, initializer, regularizer, trainable
+        tf.get_variable("t", [2], tf.float32, None, lambda t: tf.reduce_min(t, name="least"), False)
     with tf.variable_scope("a", reuse=True):
         tf.get_variable("w", [2], regularizer=l2)
     found = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     names = [one.name for one in found]
-    assert names == ["a/w/Regularizer/l2_regularizer:0", "b/w/Regularizer/largest:0"]
+    assert names == ["a/w/Regularizer/l2_regularizer:0", "b/w/Regularizer/largest:0",
+                     "b/t/Regularizer/least:0"]
     of_a = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, "a")
     assert of_a == found[:1] and evaluate(of_a) == pytest.approx([0.25])
+
+
+def test_penalty_of_a_variable_that_is_made_in_a_loop(tf, evaluate):
+    def step(value):
+        w = tf.get_variable("w", [2], initializer=tf.constant_initializer(3.0),
+                            regularizer=tf.contrib.layers.l2_regularizer(0.1))
+        return value * tf.reduce_sum(w)
+    products = tf.map_fn(step, tf.constant([1.0, 2.0]))
+    (penalty,) = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
+    values = evaluate([products, penalty])
+    assert values[0].tolist() == [6, 12] and values[1] == pytest.approx(0.9)
 
 
 def test_penalties_of_a_network(tf):

@@ -11,12 +11,12 @@ def test_collects_what_there_is(tf, evaluate):
         tf.get_variable(name, [3], initializer=tf.constant_initializer(value),
                         regularizer=decay.collect)
     assert tf.get_collection(key) == []
-    decay.register()
-    decay.register()  # nothing new
+    decay.register("net")
+    decay.register("net")  # nothing new
     assert [values.tolist() for values in evaluate(tf.get_collection(key))] == [[3.0, 6.0]]
     nothing = Decay(None)
     tf.get_variable("c", [3], regularizer=nothing.collect)
-    nothing.register()
+    nothing.register("net")
     assert len(tf.get_collection(key)) == 1
 
 
@@ -29,7 +29,8 @@ def test_mean_over_variables(tf, evaluate, name):
     net = ApplicationNetFactory.create(name)(
         num_classes=2, w_regularizer=tf.contrib.layers.l2_regularizer(scale))
     images = tf.placeholder(tf.float32, (1, 16, 16, 16, 1))
-    net(images)
+    with tf.name_scope("worker_0"):  # as NiftyNet's driver does
+        net(images)
     net(images)  # a second use shares the variables, and their penalties
     collected = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     assert net.regularizer_loss() == collected
