@@ -58,8 +58,8 @@ help:
 ##                                   several models: MODEL=DIR,DIR
 ## make reproduce                    the paper's study, from the download to the report; run again,
 ##                                   it goes on. Minutes: make reproduce COHORT=phantom SCALE=0.001
-## make bench DICOM=DIR              the measures of evaluate, the sampler, and data_prep on one patient's
-##                                   files, beside the programs that people use
+## make bench DICOM=DIR              networks, sampler, inference, the measures of evaluate, and data_prep
+##                                   on one patient's files, beside the programs that people use
 
 install: $(READY)
 

@@ -194,12 +194,11 @@ def main():
     else:
         names.append(TWIN)
     # a process for each kind of step: the peak of a training would hide that of an inference
-    workers, starts = {}, {name: [] for name in names}
+    workers = {}
     for kind in ("build", "infer", "train"):
         for name in NETWORKS if kind == "build" else names:
             python = args.torch if name == TWIN else sys.executable
             workers[kind, name] = Worker(name, window, python)
-            starts[name].append(workers[kind, name].start)
             if kind == "build":
                 workers[kind, name].close()
     for kind in ("infer", "train"):
@@ -211,20 +210,20 @@ def main():
             profile = workers[kind, NETWORKS[0]].step("profile", counted=False)["profile"]
         for name in names:
             workers[kind, name].close()
-    report(workers, starts, names, window)
+    report(workers, names, window)
     print(f"a train step of {NETWORKS[0]} by operation (they overlap):")
     for operation, seconds in profile.items():
         print(f"  {operation:36}{seconds:7.3f} s")
     return 0
 
 
-def report(workers, starts, names, window):
+def report(workers, names, window):
     """Print the table: medians, peaks, ratios to v1; how long TensorFlow's Python builds network,
     loss and gradients, and how long it adds Adam's state and updates (medians of processes)."""
     rate = 2 * N ** 3 / workers["train", PRODUCT].median("train") / 1e9
     floor = GFLOP_PER_VOXEL * np.prod(window) / rate
     ours = {kind: workers[kind, NETWORKS[0]].median(kind) for kind in ("train", "infer")}
-    versions = [f"{stack} {starts[name][0]['version']}" for stack, name in (
+    versions = [f"{stack} {workers['train', name].start['version']}" for stack, name in (
         ("TensorFlow", NETWORKS[0]), ("PyTorch", TWIN)) if name in names]
     print(f"window {window}, {os.cpu_count()} cores, {', '.join(versions)}, matrix product "
           f"{rate:.0f} GFLOP/s")
@@ -237,7 +236,8 @@ def report(workers, starts, names, window):
         values = [train.median("train"), ours["train"] / train.median("train"),
                   infer.median("infer"), ours["infer"] / infer.median("infer"),
                   train.peak_mb["train"] / 1024, infer.peak_mb["infer"] / 1024,
-                  *(statistics.median(start.get(key, float("nan")) for start in starts[name])
+                  *(statistics.median(worker.start.get(key, float("nan"))
+                                      for (_, own), worker in workers.items() if own == name)
                     for key in ("build_s", "adam_s"))]
         print(f"{name:24}" + "".join(f"{value:9.2f}" for value in values))
     print(f"{'floor of a train step':24}{floor:9.2f}{ours['train'] / floor:9.2f}")
