@@ -83,7 +83,7 @@ preprocess: $(READY)
 	$(BIN)/python -m data_prep preprocess --dicom '$(DICOM)' --out '$(OUT)' $(ARGS)
 
 train: $(READY)
-	$(BIN)/python -m niftynet_ext.rounds -c config_ini/$(INI).ini $(ARGS)
+	$(BIN)/python -m niftynet_ext.study.rounds -c config_ini/$(INI).ini $(ARGS)
 
 inference: $(READY)
 	$(BIN)/net_segment inference -c config_ini/$(INI).ini $(ARGS)
@@ -122,13 +122,13 @@ bench: $(READY)
 
 reproduce: $(READY)
 	mkdir -p '$(STUDY)'
-	cd '$(STUDY)' && '$(abspath $(BIN))/python' -m niftynet_ext.reproduce --cohort $(COHORT) --scale $(SCALE) --config-dir '$(CURDIR)/config_ini'
+	cd '$(STUDY)' && '$(abspath $(BIN))/python' -m niftynet_ext.study.reproduce --cohort $(COHORT) --scale $(SCALE) --config-dir '$(CURDIR)/config_ini'
 
 demo: $(READY)
 	$(BIN)/python -m data_prep phantom --out demo/dicom --patients 12 --matrix 128 --slices 28
 	$(BIN)/python -m data_prep preprocess --dicom demo/dicom --out demo/data --split 9 0 3
-	$(BIN)/python -m niftynet_ext.rounds -c config_ini/demo.ini --plan 'DiceForeground:700'
-	$(BIN)/python -m niftynet_ext.rounds -c config_ini/demo.ini --plan 'DiceForeground:700 Focal:1400' --lr 0.0005
+	$(BIN)/python -m niftynet_ext.study.rounds -c config_ini/demo.ini --plan 'DiceForeground:700'
+	$(BIN)/python -m niftynet_ext.study.rounds -c config_ini/demo.ini --plan 'DiceForeground:700 Focal:1400' --lr 0.0005
 	$(BIN)/net_segment inference -c config_ini/demo.ini > demo/inference.log 2>&1 || { grep -aE 'Error|CRITICAL' demo/inference.log; exit 1; }
 	$(BIN)/python -m data_prep restore --data demo/data --predictions demo/inference --out demo/masks
 	$(BIN)/python -m data_prep picture --data demo/data --masks demo/masks --out demo/picture.png

@@ -3,6 +3,7 @@
 ``niftynet_ext.pth`` has to lie at the top of site-packages, where the interpreter reads it at
 start-up; neither ``packages`` nor ``data_files`` can put it there, so a build sub-command does.
 """
+
 from pathlib import Path
 
 from setuptools import Command, setup

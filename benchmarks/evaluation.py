@@ -7,6 +7,7 @@ tumour of 160 mL in 21 slices, predicted some millimetres off; once so, and once
 finding far away, which widens the box that everybody works in. Every library takes its shortest
 way to the same figures: directed distances once, then mean and percentile of both directions.
 """
+
 import argparse
 import re
 import subprocess
@@ -17,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from niftynet_ext.evaluation.masks import bounding_box
-from niftynet_ext.evaluation.overlap import dice
-from niftynet_ext.evaluation.patient import score_patient
+from data_prep.core.dice import dice
+from data_prep.core.masks import bounding_box
+from niftynet_ext.evaluation.patient_scores import score_patient
 from niftynet_ext.evaluation.slices import slice_scores
 from niftynet_ext.evaluation.surface import (
     hausdorff_distance,
@@ -61,8 +62,12 @@ def ours_2d(prediction, reference):
     box = bounding_box(prediction, reference)
     found = slice_scores(prediction[box], reference[box], SPACING)
     tp = found["kind"] == "TP"
-    return (dice(prediction[box], reference[box]), found["dice_2d"][tp].mean(),
-            found["msd_2d_mm"][tp].mean(), found["hd95_2d_mm"][tp].mean())
+    return (
+        dice(prediction[box], reference[box]),
+        found["dice_2d"][tp].mean(),
+        found["msd_2d_mm"][tp].mean(),
+        found["hd95_2d_mm"][tp].mean(),
+    )
 
 
 def ours_3d(prediction, reference):
@@ -73,23 +78,31 @@ def ours_3d(prediction, reference):
 def summary(directed):
     """MSD and 95 % HD (paper, eq. 7 and 9) of two directed sets of distances."""
     return np.mean([one.mean() for one in directed]), np.mean(
-        [np.percentile(one, 95) for one in directed])
+        [np.percentile(one, 95) for one in directed]
+    )
 
 
 def slice_by_slice(prediction, reference, overlap, distances):
     """The figures of :func:`ours_2d` by a library's functions of one slice or volume."""
     tp = np.flatnonzero(prediction.any(axis=(0, 1)) & reference.any(axis=(0, 1)))
-    rows = [(overlap(prediction[:, :, k], reference[:, :, k]),
-             *distances(prediction[:, :, k], reference[:, :, k], SPACING[:2])) for k in tp]
+    rows = [
+        (
+            overlap(prediction[:, :, k], reference[:, :, k]),
+            *distances(prediction[:, :, k], reference[:, :, k], SPACING[:2]),
+        )
+        for k in tp
+    ]
     return (overlap(prediction, reference), *np.mean(rows, axis=0))
 
 
 def medpy():
     from medpy.metric import binary
+
     directed = getattr(binary, "__surface_distances")
 
     def distances(a, b, spacing):
         return summary((directed(a, b, spacing), directed(b, a, spacing)))
+
     return binary.dc, distances
 
 
@@ -105,6 +118,7 @@ def monai():
         a, b = (torch.from_numpy(np.ascontiguousarray(one)) for one in (a, b))
         _, directed, _ = get_edge_surface_distance(a, b, spacing=spacing, symmetric=True)
         return summary([one.numpy() for one in directed])
+
     return overlap, distances
 
 
@@ -113,8 +127,11 @@ def surface_distance():
 
     def distances(a, b, spacing):
         found = library.compute_surface_distances(b, a, spacing)
-        return (np.mean(library.compute_average_surface_distance(found)),
-                library.compute_robust_hausdorff(found, 95))  # the larger, and weighted by area
+        return (
+            np.mean(library.compute_average_surface_distance(found)),
+            library.compute_robust_hausdorff(found, 95),
+        )  # the larger, and weighted by area
+
     return library.compute_dice_coefficient, distances
 
 
@@ -148,18 +165,22 @@ def compare(far, rounds):
         for name, (overlap, distances) in libraries.items():
             if protocol == "2-D":
                 functions[name] = lambda overlap=overlap, distances=distances: slice_by_slice(
-                    prediction, reference, overlap, distances)
+                    prediction, reference, overlap, distances
+                )
             else:
                 functions[name] = lambda distances=distances: distances(
-                    prediction, reference, SPACING)
+                    prediction, reference, SPACING
+                )
         times, values = by_turns(functions, rounds)
         fastest = min(seconds for name, seconds in times.items() if name != "ours")
         share = times["ours"] / fastest
         good = times["ours"] <= LIMITS[protocol] and share <= SHARE
         kept &= good
-        print(f"\n{protocol}, {'with a false finding' if far else 'tumour only'}: ours in "
-              f"{share:.3f} of the fastest other's time (limit {SHARE}), "
-              f"{times['ours']:.3f} s (limit {LIMITS[protocol]}): {'kept' if good else 'MISSED'}")
+        print(
+            f"\n{protocol}, {'with a false finding' if far else 'tumour only'}: ours in "
+            f"{share:.3f} of the fastest other's time (limit {SHARE}), "
+            f"{times['ours']:.3f} s (limit {LIMITS[protocol]}): {'kept' if good else 'MISSED'}"
+        )
         for name, seconds in times.items():
             print(f"  {name:17} {seconds:8.3f} s   {np.round(values[name], 6).tolist()}")
         for name in ("MedPy", "MONAI"):  # surface-distance has other definitions
@@ -173,22 +194,37 @@ def show_growth(rounds):
     What grows with the volume is the one look for voxels; it takes what reading both masks once
     from memory takes.
     """
-    pairs = {text: make_pair(shape, scale=scale) for text, shape, scale in (
-        ("1 x volume", SHAPE, 1.0), ("8 x volume", tuple(2 * n for n in SHAPE), 1.0),
-        ("1 x volume, 4 x surface", SHAPE, 2.0))}
-    tasks = {"all": lambda pair: score_patient(*pair, SPACING),
-             "look": lambda pair: bounding_box(*pair),
-             "read": lambda pair: [mask.any(axis=(0, 1)) for mask in pair]}
-    times, _ = by_turns({(text, name): lambda pair=pair, task=task: task(pair)
-                         for text, pair in pairs.items() for name, task in tasks.items()},
-                        rounds, time.process_time)  # whatever else the machine does
+    pairs = {
+        text: make_pair(shape, scale=scale)
+        for text, shape, scale in (
+            ("1 x volume", SHAPE, 1.0),
+            ("8 x volume", tuple(2 * n for n in SHAPE), 1.0),
+            ("1 x volume, 4 x surface", SHAPE, 2.0),
+        )
+    }
+    tasks = {
+        "all": lambda pair: score_patient(*pair, SPACING),
+        "look": lambda pair: bounding_box(*pair),
+        "read": lambda pair: [mask.any(axis=(0, 1)) for mask in pair],
+    }
+    times, _ = by_turns(
+        {
+            (text, name): lambda pair=pair, task=task: task(pair)
+            for text, pair in pairs.items()
+            for name, task in tasks.items()
+        },
+        rounds,
+        time.process_time,
+    )  # whatever else the machine does
     print("\nall measures of evaluate, of one patient, CPU time")
     for text in pairs:
         whole, look, read = (times[text, name] for name in tasks)
         measures = whole - look
-        print(f"  {text:24} {whole:.3f} s, {whole / times['1 x volume', 'all']:.2f} x the first; "
-              f"without the look for voxels {measures:.3f} s; that look {look:.4f} s, reading both "
-              f"masks {read:.4f} s")
+        print(
+            f"  {text:24} {whole:.3f} s, {whole / times['1 x volume', 'all']:.2f} x the first; "
+            f"without the look for voxels {measures:.3f} s; that look {look:.4f} s, reading both "
+            f"masks {read:.4f} s"
+        )
 
 
 def own_memory():
@@ -210,8 +246,11 @@ def main():
     warnings.simplefilter("ignore")  # the libraries' own
     kept = [compare(far, options.rounds) for far in (False, True)]
     show_growth(options.rounds)
-    peak = int(subprocess.run([sys.executable, __file__, "--memory"], check=True, text=True,
-                              stdout=subprocess.PIPE).stdout)
+    peak = int(
+        subprocess.run(
+            [sys.executable, __file__, "--memory"], check=True, text=True, stdout=subprocess.PIPE
+        ).stdout
+    )
     print(f"\npeak memory of a process with the pair: {peak} MB (limit {MEMORY_MB})")
     return 0 if all(kept) and peak <= MEMORY_MB else 1
 

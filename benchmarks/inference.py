@@ -8,6 +8,7 @@ to call half the body tumour: the weights have no other say in the time. Then ``
 from DICOM of 134 slices of 512 x 512 to DICOM.
 Where ``make demo`` has run, its network and its held-out patients give the Dice of the three ways.
 """
+
 import argparse
 import configparser
 import csv
@@ -30,8 +31,20 @@ SECONDS, MEMORY_GB = 30, 3
 
 ROOT = Path(__file__).resolve().parents[1]
 NET_SEGMENT = str(Path(sys.executable).with_name("net_segment"))
-SMALL = ["--batch_size", "1", "--max_iter", "60", "--lr", "0.01", "--loss_type", "Focal",
-         "--validation_every_n", "-1", "--whole_volume_validation_every_n", "-1"]
+SMALL = [
+    "--batch_size",
+    "1",
+    "--max_iter",
+    "60",
+    "--lr",
+    "0.01",
+    "--loss_type",
+    "Focal",
+    "--validation_every_n",
+    "-1",
+    "--whole_volume_validation_every_n",
+    "-1",
+]
 
 
 def run(*command, cwd):
@@ -56,36 +69,74 @@ def ini(source, target, folder, **sections):
 
 def phantoms(folder):
     """One phantom for each number of slices: folder of its data by the number, one v1 model."""
+
     def make(slices):
         home = folder / str(slices)
         home.mkdir()
         # 256 x 256 for the network; DICOM of 512 x 512 only where it is segmented
         matrix, reduce = (512, 2) if slices == SEGMENTED else (256, 1)
-        run(sys.executable, "-m", "data_prep", "phantom", "--out", "dicom", "--patients", "1",
-            "--matrix", matrix, "--slices", slices, cwd=home)
-        run(sys.executable, "-m", "data_prep", "preprocess", "--dicom", "dicom", "--out", "data",
-            "--reduce", reduce, "--split", "1", "0", "0", cwd=home)
+        run(
+            sys.executable,
+            "-m",
+            "data_prep",
+            "phantom",
+            "--out",
+            "dicom",
+            "--patients",
+            "1",
+            "--matrix",
+            matrix,
+            "--slices",
+            slices,
+            cwd=home,
+        )
+        run(
+            sys.executable,
+            "-m",
+            "data_prep",
+            "preprocess",
+            "--dicom",
+            "dicom",
+            "--out",
+            "data",
+            "--reduce",
+            reduce,
+            "--split",
+            "1",
+            "0",
+            "0",
+            cwd=home,
+        )
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(make, reversed(SLICES)))
     home = folder / str(SEGMENTED)
     config = ROOT / "config_ini" / "densehighres3dnet_v1.ini"
     small = {"spatial_window_size": "(64, 64, 32)"}
-    ini(config, "train.ini", home, CT=small, LABEL=small, SYSTEM={
-        "model_dir": "../model", "dataset_split_file": str(home / "data" / "split.csv")})
+    ini(
+        config,
+        "train.ini",
+        home,
+        CT=small,
+        LABEL=small,
+        SYSTEM={"model_dir": "../model", "dataset_split_file": str(home / "data" / "split.csv")},
+    )
     run(NET_SEGMENT, "train", "-c", "train.ini", *SMALL, cwd=home)
 
 
 def cost(command, folder, cwd):
     """:return: what a command took, run in ``cwd``"""
-    return measure(["sh", "-c", f"cd '{cwd}' && exec \"$@\"", "-", *map(str, command)],
-                   folder / "run")
+    return measure(
+        ["sh", "-c", f"cd '{cwd}' && exec \"$@\"", "-", *map(str, command)], folder / "run"
+    )
 
 
 def median(costs):
     """:return: seconds and peak GB"""
-    return (statistics.median(one.wall_s for one in costs),
-            statistics.median(one.memory_mb for one in costs) / 1024)
+    return (
+        statistics.median(one.wall_s for one in costs),
+        statistics.median(one.memory_mb for one in costs) / 1024,
+    )
 
 
 def inference(folder, rounds):
@@ -94,36 +145,79 @@ def inference(folder, rounds):
     costs = {kind: {slices: [] for slices in SLICES} for kind in KINDS}
     for slices in SLICES:
         home = folder / str(slices)
-        ini(config, "infer.ini", home,
-            SYSTEM={"model_dir": "../model", "dataset_split_file": str(home / "data/split.csv")})
+        ini(
+            config,
+            "infer.ini",
+            home,
+            SYSTEM={"model_dir": "../model", "dataset_split_file": str(home / "data/split.csv")},
+        )
         for _ in range(rounds):
             for kind in KINDS:
-                costs[kind][slices].append(cost(
-                    [NET_SEGMENT, "inference", "-c", "infer.ini", "--batch_size", 1,
-                     "--dataset_to_infer", "training", "--inference_windows", kind],
-                    folder, home))
+                costs[kind][slices].append(
+                    cost(
+                        [
+                            NET_SEGMENT,
+                            "inference",
+                            "-c",
+                            "infer.ini",
+                            "--batch_size",
+                            1,
+                            "--dataset_to_infer",
+                            "training",
+                            "--inference_windows",
+                            kind,
+                        ],
+                        folder,
+                        home,
+                    )
+                )
     print(f"{os.cpu_count()} cores; medians of {rounds} rounds; start-up included")
-    print(f"{'net_segment inference, one patient':36}"
-          + "".join(f"{slices:>7} slices" for slices in SLICES) + "   / grid   s a slice")
+    print(
+        f"{'net_segment inference, one patient':36}"
+        + "".join(f"{slices:>7} slices" for slices in SLICES)
+        + "   / grid   s a slice"
+    )
     for kind in KINDS:
         cells = {slices: median(costs[kind][slices]) for slices in SLICES}
         ratio = cells[SLICES[1]][0] / median(costs["grid"][SLICES[1]])[0]
-        slopes = [(cells[b][0] - cells[a][0]) / (b - a)
-                  for a, b in itertools.pairwise(SLICES)]
-        print(f"{kind:36}" + "".join(f"{s:5.1f} s {gb:3.1f} GB" for s, gb in cells.values())
-              + f"{ratio:9.2f}   " + ", ".join(f"{slope:.3f}" for slope in slopes))
+        slopes = [(cells[b][0] - cells[a][0]) / (b - a) for a, b in itertools.pairwise(SLICES)]
+        print(
+            f"{kind:36}"
+            + "".join(f"{s:5.1f} s {gb:3.1f} GB" for s, gb in cells.values())
+            + f"{ratio:9.2f}   "
+            + ", ".join(f"{slope:.3f}" for slope in slopes)
+        )
 
 
 def segment(folder, dicom, rounds):
     """From DICOM to DICOM."""
     if dicom is None:
         (dicom,) = (folder / str(SEGMENTED) / "dicom").iterdir()
-    seconds, gb = median([cost(
-        [sys.executable, "-m", "data_prep", "segment", "--dicom", Path(dicom).resolve(),
-         "--model", folder / "model", "--out", folder / "run" / "out"], folder, folder)
-        for _ in range(rounds)])
-    print(f"data_prep segment, {dicom}: {seconds:.1f} s (at most {SECONDS}), {gb:.1f} GB "
-          f"(at most {MEMORY_GB})")
+    seconds, gb = median(
+        [
+            cost(
+                [
+                    sys.executable,
+                    "-m",
+                    "data_prep",
+                    "segment",
+                    "--dicom",
+                    Path(dicom).resolve(),
+                    "--model",
+                    folder / "model",
+                    "--out",
+                    folder / "run" / "out",
+                ],
+                folder,
+                folder,
+            )
+            for _ in range(rounds)
+        ]
+    )
+    print(
+        f"data_prep segment, {dicom}: {seconds:.1f} s (at most {SECONDS}), {gb:.1f} GB "
+        f"(at most {MEMORY_GB})"
+    )
 
 
 def demo_dice(demo):
@@ -133,15 +227,36 @@ def demo_dice(demo):
         return
     print("Dice3D of the demo's held-out phantoms, its window")
     for kind in KINDS:
-        run(NET_SEGMENT, "inference", "-c", ROOT / "config_ini" / "demo.ini",
-            "--inference_windows", kind, "--save_seg_dir", f"../bench_{kind}", cwd=demo.parent)
-        run(sys.executable, "-m", "data_prep", "restore", "--data", demo / "data",
-            "--predictions", demo / f"bench_{kind}", "--out", demo / f"bench_{kind}_masks",
-            cwd=demo.parent)
+        run(
+            NET_SEGMENT,
+            "inference",
+            "-c",
+            ROOT / "config_ini" / "demo.ini",
+            "--inference_windows",
+            kind,
+            "--save_seg_dir",
+            f"../bench_{kind}",
+            cwd=demo.parent,
+        )
+        run(
+            sys.executable,
+            "-m",
+            "data_prep",
+            "restore",
+            "--data",
+            demo / "data",
+            "--predictions",
+            demo / f"bench_{kind}",
+            "--out",
+            demo / f"bench_{kind}_masks",
+            cwd=demo.parent,
+        )
         with (demo / f"bench_{kind}_masks" / "scores.csv").open() as stream:
             scores = [float(row["dice_3d"]) for row in csv.DictReader(stream)]
-        print(f"  {kind:10}{statistics.mean(scores):.3f}   "
-              + " ".join(f"{one:.3f}" for one in scores))
+        print(
+            f"  {kind:10}{statistics.mean(scores):.3f}   "
+            + " ".join(f"{one:.3f}" for one in scores)
+        )
 
 
 def main():

@@ -8,6 +8,7 @@ loss of eq. 1, Adam, L2 decay as NiftyNet has it. The floor is the time that the
 train step of v1, computed directly, take at the matrix product's rate, measured in the same rounds
 (Winograd's way takes fewer multiplications: a step can lie below).
 """
+
 import argparse
 import collections
 import gc
@@ -50,12 +51,14 @@ def tensorflow_steps(name, window):
     from niftynet.engine.application_factory import ApplicationNetFactory
     from niftynet.layer.loss_segmentation import LossFunction
     from tensorflow.contrib.layers.python.layers import regularizers
+
     image, label = example(window)
     gc.freeze()  # as in net_segment
     start = time.perf_counter()
     images, labels = (tf.placeholder(tf.float32, one.shape) for one in (image, label))
     network = ApplicationNetFactory.create(name)(
-        num_classes=2, w_regularizer=regularizers.l2_regularizer(DECAY), acti_func="prelu")
+        num_classes=2, w_regularizer=regularizers.l2_regularizer(DECAY), acti_func="prelu"
+    )
     logits = network(images, is_training=True)
     loss = LossFunction(2, "DiceForeground")(logits, labels)
     penalties = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
@@ -69,11 +72,14 @@ def tensorflow_steps(name, window):
     session = tf.Session()
     session.run(tf.global_variables_initializer())
     feed = {images: image, labels: label}
-    return {"train": lambda: session.run(step, feed),
-            "infer": lambda: session.run(probability, {images: image}),
-            "profile": lambda: by_operation(tf, session, step, feed),
-            "build_s": built - start, "adam_s": with_adam - built,
-            "version": tf.version.VERSION}
+    return {
+        "train": lambda: session.run(step, feed),
+        "infer": lambda: session.run(probability, {images: image}),
+        "profile": lambda: by_operation(tf, session, step, feed),
+        "build_s": built - start,
+        "adam_s": with_adam - built,
+        "version": tf.version.VERSION,
+    }
 
 
 def by_operation(tf, session, step, feed):
@@ -92,6 +98,7 @@ def torch_steps(window):
     """The same two steps of the twin."""
     import torch
     from torch_twin import Twin
+
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     image, label = (torch.from_numpy(np.moveaxis(one, -1, 1).copy()) for one in example(window))
     network = Twin()
@@ -115,6 +122,7 @@ def torch_steps(window):
 def product_steps():
     """One product of two square matrices in TensorFlow."""
     import tensorflow as tf
+
     graph = tf.Graph()
     with graph.as_default():
         factor = tf.compat.v1.placeholder(tf.float32, (N, N))  # a constant would be folded
@@ -127,7 +135,8 @@ def product_steps():
 def work(name, window):
     """A process's life: build, then one step for each line read, its seconds written."""
     steps = {TWIN: lambda: torch_steps(window), PRODUCT: product_steps}.get(
-        name, lambda: tensorflow_steps(name, window))()
+        name, lambda: tensorflow_steps(name, window)
+    )()
     answer = {key: value for key, value in steps.items() if not callable(value)}
     print(json.dumps(answer), flush=True)
     for line in sys.stdin:
@@ -147,8 +156,12 @@ class Worker:
     def __init__(self, name, window, python):
         self.process = subprocess.Popen(
             [python, __file__, "--work", name, "--window", ",".join(map(str, window))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
         self.seconds = {"train": [], "infer": []}
         self.peak_mb = {}
         self.start = self._answer()
@@ -180,8 +193,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--window", default="192,192,48", help="X,Y,Z; default %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default %(default)s")
-    parser.add_argument("--torch", default=sys.executable, metavar="PYTHON",
-                        help="of an environment with PyTorch, if it is not this one")
+    parser.add_argument(
+        "--torch",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="of an environment with PyTorch, if it is not this one",
+    )
     parser.add_argument("--work", help=argparse.SUPPRESS)
     args = parser.parse_args()
     window = tuple(int(one) for one in args.window.split(","))
@@ -220,25 +237,42 @@ def main():
 def report(workers, names, window):
     """Print the table: medians, peaks, ratios to v1; how long TensorFlow's Python builds network,
     loss and gradients, and how long it adds Adam's state and updates (medians of processes)."""
-    rate = 2 * N ** 3 / workers["train", PRODUCT].median("train") / 1e9
+    rate = 2 * N**3 / workers["train", PRODUCT].median("train") / 1e9
     floor = GFLOP_PER_VOXEL * np.prod(window) / rate
     ours = {kind: workers[kind, NETWORKS[0]].median(kind) for kind in ("train", "infer")}
-    versions = [f"{stack} {workers['train', name].start['version']}" for stack, name in (
-        ("TensorFlow", NETWORKS[0]), ("PyTorch", TWIN)) if name in names]
-    print(f"window {window}, {os.cpu_count()} cores, {', '.join(versions)}, matrix product "
-          f"{rate:.0f} GFLOP/s")
-    print(f"{'':24}{'train s':>9}{'v1 / it':>9}{'infer s':>9}{'v1 / it':>9}{'peak GB':>9}"
-          f"{'infer GB':>9}{'build s':>9}{'Adam s':>9}")
+    versions = [
+        f"{stack} {workers['train', name].start['version']}"
+        for stack, name in (("TensorFlow", NETWORKS[0]), ("PyTorch", TWIN))
+        if name in names
+    ]
+    print(
+        f"window {window}, {os.cpu_count()} cores, {', '.join(versions)}, matrix product "
+        f"{rate:.0f} GFLOP/s"
+    )
+    print(
+        f"{'':24}{'train s':>9}{'v1 / it':>9}{'infer s':>9}{'v1 / it':>9}{'peak GB':>9}"
+        f"{'infer GB':>9}{'build s':>9}{'Adam s':>9}"
+    )
     for name in names:
         if name == PRODUCT:
             continue
         train, infer = workers["train", name], workers["infer", name]
-        values = [train.median("train"), ours["train"] / train.median("train"),
-                  infer.median("infer"), ours["infer"] / infer.median("infer"),
-                  train.peak_mb["train"] / 1024, infer.peak_mb["infer"] / 1024,
-                  *(statistics.median(worker.start.get(key, float("nan"))
-                                      for (_, own), worker in workers.items() if own == name)
-                    for key in ("build_s", "adam_s"))]
+        values = [
+            train.median("train"),
+            ours["train"] / train.median("train"),
+            infer.median("infer"),
+            ours["infer"] / infer.median("infer"),
+            train.peak_mb["train"] / 1024,
+            infer.peak_mb["infer"] / 1024,
+            *(
+                statistics.median(
+                    worker.start.get(key, float("nan"))
+                    for (_, own), worker in workers.items()
+                    if own == name
+                )
+                for key in ("build_s", "adam_s")
+            ),
+        ]
         print(f"{name:24}" + "".join(f"{value:9.2f}" for value in values))
     print(f"{'floor of a train step':24}{floor:9.2f}{ours['train'] / floor:9.2f}")
 

@@ -86,8 +86,16 @@ def left_behind() -> Iterator:
 def preprocess(dicom: Path, out: Path, workers: int) -> list[str]:
     """Return the command line of ours."""
     return [
-        sys.executable, "-m", "data_prep", "preprocess", "--dicom", str(dicom), "--out", str(out),
-        "--workers", str(workers),
+        sys.executable,
+        "-m",
+        "data_prep",
+        "preprocess",
+        "--dicom",
+        str(dicom),
+        "--out",
+        str(out),
+        "--workers",
+        str(workers),
     ]
 
 
@@ -161,8 +169,12 @@ def main() -> None:
     """Run both comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dicom", type=Path, help="a patient's folder; default: a phantom")
-    parser.add_argument("--dcmrtstruct2nii", default=sys.executable, metavar="PYTHON",
-                        help="an interpreter that has dcmrtstruct2nii")
+    parser.add_argument(
+        "--dcmrtstruct2nii",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="an interpreter that has dcmrtstruct2nii",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--patients", type=int, default=48, help="for workers; 0: leave out")
     options = parser.parse_args()
@@ -182,9 +194,11 @@ def compare(options: argparse.Namespace, scratch: Path) -> None:
         command = [sys.executable, "-m", "data_prep", "phantom", *phantom]
         measure([*command, "--out", str(scratch / "dicom")], scratch / "dicom")
         dicom = scratch / "dicom" / "PHANTOM-001"
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python "
-          f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}; {dicom.name}; medians of "
-          f"{options.rounds} runs in turns")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}; {dicom.name}; medians of "
+        f"{options.rounds} runs in turns"
+    )
     commands = {"data_prep": preprocess(dicom, scratch / "data_prep", 1)}
     commands |= others(dicom, scratch, options.dcmrtstruct2nii)
     runs = {name: [] for name in commands}

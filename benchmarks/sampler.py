@@ -8,6 +8,7 @@ same subjects from the same random states, in as many threads as NiftyNet would,
 can be compared as well. Then ours goes through the data set of a training, queue and shuffling
 included, for many windows, while the memory of the process is noted.
 """
+
 import argparse
 import os
 import re
@@ -47,35 +48,53 @@ SETTLED = 2 * STRETCH  # until every volume has been read, and the queues have b
 def write_cohort(folder):
     """Volumes with structures and noise like a CT's, and a tumour of some 30 mL."""
     for name in ("image", "label"):
-        Path(folder, f"{name}.csv").write_text("".join(
-            f"s{k},{folder}/s{k}_{name}.nii.gz\n" for k in range(SUBJECTS)))
+        Path(folder, f"{name}.csv").write_text(
+            "".join(f"s{k},{folder}/s{k}_{name}.nii.gz\n" for k in range(SUBJECTS))
+        )
     grid = np.ogrid[tuple(slice(0, n) for n in SHAPE)]
     for k in range(SUBJECTS):
         rng = np.random.default_rng(k)
         smooth = ndimage.gaussian_filter(rng.standard_normal(SHAPE, np.float32), 4)
         image = smooth / smooth.std() * 400 - 500 + rng.normal(0, 15, SHAPE)
         centre = rng.uniform(0.35, 0.65, 3) * SHAPE
-        label = sum(((g - c) * mm) ** 2
-                    for g, c, mm in zip(grid, centre, (2, 2, 3), strict=True)) < 20 ** 2
+        label = (
+            sum(((g - c) * mm) ** 2 for g, c, mm in zip(grid, centre, (2, 2, 3), strict=True))
+            < 20**2
+        )
         for name, array in (("image", image.astype(np.int16)), ("label", label.astype(np.uint8))):
-            nibabel.save(nibabel.Nifti1Image(array, np.diag([2.0, 2, 3, 1])),
-                         Path(folder, f"s{k}_{name}.nii.gz"))
+            nibabel.save(
+                nibabel.Nifti1Image(array, np.diag([2.0, 2, 3, 1])),
+                Path(folder, f"s{k}_{name}.nii.gz"),
+            )
 
 
 def make_samplers(folder):
     """:return: NiftyNet's sampler, ours"""
-    sections = {name: {"csv_file": f"{folder}/{name}.csv", "spatial_window_size": WINDOW,
-                       "axcodes": ("R", "A", "S"), "interp_order": order}
-                for name, order in (("image", 3), ("label", 0))}
+    sections = {
+        name: {
+            "csv_file": f"{folder}/{name}.csv",
+            "spatial_window_size": WINDOW,
+            "axcodes": ("R", "A", "S"),
+            "interp_order": order,
+        }
+        for name, order in (("image", 3), ("label", 0))
+    }
     files = ImageSetsPartitioner().initialise(sections).get_file_list()
     reader = ImageReader(["image", "label"]).initialise(
-        sections, {"image": ("image",), "label": ("label",)}, files)
-    reader.add_preprocessing_layers([
-        MeanVarNormalisationLayer("image"), RandomSpatialScalingLayer(-10.0, 10.0),
-        RandomElasticDeformationLayer(4, 10, 1.0, 3)])
+        sections, {"image": ("image",), "label": ("label",)}, files
+    )
+    reader.add_preprocessing_layers(
+        [
+            MeanVarNormalisationLayer("image"),
+            RandomSpatialScalingLayer(-10.0, 10.0),
+            RandomElasticDeformationLayer(4, 10, 1.0, 3),
+        ]
+    )
     options = {"window_sizes": WINDOW, "windows_per_image": PER_VOLUME, "queue_length": QUEUE}
-    return (UniformSampler(reader, **options),
-            DeformedWindowSampler(reader, VolumeStore(4 * GB, folder), **options))
+    return (
+        UniformSampler(reader, **options),
+        DeformedWindowSampler(reader, VolumeStore(4 * GB, folder), **options),
+    )
 
 
 def rate(sampler, states, threads):
@@ -85,6 +104,7 @@ def rate(sampler, states, threads):
     :param threads: number of threads that read, as NiftyNet's data set has them
     :return: windows per second, and the windows of the first reading
     """
+
     def read(state):
         with drawing_from(stream(state)):
             return sampler(state % SUBJECTS)
@@ -103,8 +123,11 @@ def by_turns(stock, ours, rounds, threads):
     start = time.perf_counter()
     for subject in range(SUBJECTS):
         ours(subject)
-    print(f"first reading of a volume, file and compilation included: "
-          f"{(time.perf_counter() - start) / SUBJECTS:.2f} s each", flush=True)
+    print(
+        f"first reading of a volume, file and compilation included: "
+        f"{(time.perf_counter() - start) / SUBJECTS:.2f} s each",
+        flush=True,
+    )
     ratios = []
     for number in range(rounds):
         first = number * 100
@@ -114,9 +137,11 @@ def by_turns(stock, ours, rounds, threads):
         apart = np.abs(found["image"] - expected["image"]).mean() / np.ptp(expected["image"])
         both = [one["label"] > 0.5 for one in (found, expected)]
         dice = 2 * (both[0] & both[1]).sum() / max(1, sum(one.sum() for one in both))
-        print(f"round {number + 1}: NiftyNet {theirs:6.2f} windows/s, ours {mine:6.2f}: "
-              f"{ratios[-1]:.0f} x; image {apart:.4f} of its range apart, label Dice {dice:.4f}",
-              flush=True)
+        print(
+            f"round {number + 1}: NiftyNet {theirs:6.2f} windows/s, ours {mine:6.2f}: "
+            f"{ratios[-1]:.0f} x; image {apart:.4f} of its range apart, label Dice {dice:.4f}",
+            flush=True,
+        )
     return float(np.median(ratios))
 
 
@@ -163,8 +188,11 @@ def through_data_set(sampler, windows, threads):
                 mean, peak = watch.ask()
                 means.append(mean)
                 if number:
-                    print(f"  {number:5} windows: memory {mean:5.0f} MB, {peak} at most; "
-                          f"{STRETCH / (times[-1] - times[-2]):.2f} windows/s", flush=True)
+                    print(
+                        f"  {number:5} windows: memory {mean:5.0f} MB, {peak} at most; "
+                        f"{STRETCH / (times[-1] - times[-2]):.2f} windows/s",
+                        flush=True,
+                    )
     settled = SETTLED // STRETCH
     return windows / (times[-1] - times[settled]), means[-1] / means[settled + 1] - 1
 
@@ -176,17 +204,21 @@ def main():
     parser.add_argument("--threads", type=int, default=2, help="NiftyNet's num_threads")
     options = parser.parse_args()
     tf.logging.set_verbosity("ERROR")
-    print(f"{niftynet.__version__}, TensorFlow {tf.__version__}, {os.cpu_count()} cores, load "
-          f"{os.getloadavg()[0]:.1f}; {options.threads} threads")
+    print(
+        f"{niftynet.__version__}, TensorFlow {tf.__version__}, {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}; {options.threads} threads"
+    )
     with tempfile.TemporaryDirectory() as folder:
         write_cohort(folder)
         stock, ours = make_samplers(folder)
         ratio = by_turns(stock, ours, options.rounds, options.threads)
         speed, growth = through_data_set(ours, options.windows, options.threads)
     kept = ratio >= RATIO and speed >= RATE and growth <= GROWTH
-    print(f"ours / NiftyNet {ratio:.0f} (to reach: {RATIO}); through the data set {speed:.1f} "
-          f"windows/s (to reach: {RATE}); memory {growth:+.1%} over {options.windows} windows "
-          f"(limit {GROWTH:.0%}): {'kept' if kept else 'MISSED'}")
+    print(
+        f"ours / NiftyNet {ratio:.0f} (to reach: {RATIO}); through the data set {speed:.1f} "
+        f"windows/s (to reach: {RATE}); memory {growth:+.1%} over {options.windows} windows "
+        f"(limit {GROWTH:.0%}): {'kept' if kept else 'MISSED'}"
+    )
     return 0 if kept else 1
 
 

@@ -3,6 +3,7 @@
 For benchmarks only (``pip install torch``). Weights carry the TensorFlow variables' names, so a
 checkpoint of either network can be put into the other; tensors are NCDHW, as PyTorch wants them.
 """
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -34,9 +35,11 @@ class Block(nn.Module):
         self.acti = nn.ModuleList(nn.PReLU(n) for n in inputs)
         self.conv = nn.ModuleList(
             nn.Conv3d(n, channels, 3, padding="same", dilation=d, bias=False)
-            for n, d in zip(inputs, dilations, strict=True))
-        self.proj = nn.Conv3d(channels_in, channels, 1, bias=False) \
-            if channels_in > channels else None
+            for n, d in zip(inputs, dilations, strict=True)
+        )
+        self.proj = (
+            nn.Conv3d(channels_in, channels, 1, bias=False) if channels_in > channels else None
+        )
         self.widen = channels - channels_in
 
     def forward(self, images):
@@ -74,7 +77,8 @@ class Twin(nn.Module):
         batch, channels, x, y, z = flow.shape
         cells = flow.view(batch, channels, x // 2, 2, y // 2, 2, z // 2, 2)
         flow = cells.permute(0, 1, 7, 5, 3, 2, 4, 6).reshape(
-            batch, 8 * channels, x // 2, y // 2, z // 2)
+            batch, 8 * channels, x // 2, y // 2, z // 2
+        )
         laterals = [self.lat_02(flow)]
         for name, _, _ in STAGES:
             for i in range(REPEAT):

@@ -4,8 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from data_prep import DataError, cohort, derived, engine, job, rois
-from niftynet_ext import choices
+from data_prep.cohort import job
+from data_prep.cohort import prepare as cohort
+from data_prep.core import engine
+from data_prep.core.errors import DataError
+from data_prep.dicom_in import rois
+from data_prep.dicom_out import sources as derived
+from niftynet_ext.core import choices
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_reading(one)
     _add_resampling(one, "default: 2, 512 to 256", "default: cubic, as the release does")
     one.add_argument(
-        "--split", type=float, nargs=3, default=default.split, metavar="N",
+        "--split",
+        type=float,
+        nargs=3,
+        default=default.split,
+        metavar="N",
         help="Training, Validation, Inference: shares that sum to 1, or numbers of patients, and "
         "the rest is left out (default: shares as the paper's 260 40 40)",
     )
@@ -76,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--predictions", type=Path, required=True, help="NiftyNet's save_seg_dir")
     one.add_argument("--out", type=Path, required=True, help="folder to write")
     one.add_argument(
-        "--postfix", default="_niftynet_out",
+        "--postfix",
+        default="_niftynet_out",
         help="NiftyNet's output_postfix (default: %(default)s)",
     )
     one.set_defaults(run=_restore)
@@ -84,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("segment", help="a new patient: DICOM CT to DICOM SEG and RTSTRUCT")
     one.add_argument("--dicom", type=Path, required=True, help="folder of one patient's files")
     one.add_argument(
-        "--model", nargs="+", required=True, metavar="DIR[@ITERATION]",
+        "--model",
+        nargs="+",
+        required=True,
+        metavar="DIR[@ITERATION]",
         help="model_dir of a training, at its last checkpoint or that named; the mean of several",
     )
     one.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -94,11 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--series", default="", metavar="UID", help="which CT, if there are several")
     _add_resampling(one, *["default: as noted in the model's folder"] * 2)
     one.add_argument(
-        "--steps", default="", metavar="'STEP ...'",
+        "--steps",
+        default="",
+        metavar="'STEP ...'",
         help="of post-processing, as of python -m niftynet_ext postprocess (default: none)",
     )
     one.add_argument(
-        "--windows", choices=choices.INFERENCE_WINDOWS, default=choices.GAUSSIAN,
+        "--windows",
+        choices=choices.INFERENCE_WINDOWS,
+        default=choices.GAUSSIAN,
         help="inference_windows of net_segment inference (default: %(default)s)",
     )
     one.set_defaults(run=_segment)
@@ -121,7 +138,11 @@ def _add_resampling(parser: argparse.ArgumentParser, grid: str, method: str) -> 
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--reduce", type=int, metavar="N", help=f"in-plane factor ({grid})")
     size.add_argument(
-        "--spacing", type=float, nargs=3, metavar="MM", dest="spacing_mm",
+        "--spacing",
+        type=float,
+        nargs=3,
+        metavar="MM",
+        dest="spacing_mm",
         help="voxel size of the output along x, y, z, in the place of --reduce",
     )
     parser.add_argument(
@@ -138,18 +159,23 @@ def _resampling(options: argparse.Namespace) -> dict:
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--roi", default="", metavar="REGEX|FILE.json",
+        "--roi",
+        default="",
+        metavar="REGEX|FILE.json",
         help="whole name of the ROI, in any case, or a rule file (default: GTV-1 in any spelling)",
     )
     parser.add_argument(
-        "--policy", choices=rois.POLICIES, default="one",
+        "--policy",
+        choices=rois.POLICIES,
+        default="one",
         help="if several ROIs match: refuse, take the first, or their union (default: refuse)",
     )
     parser.add_argument(
         "--allow-unlabelled", action="store_true", help="take CTs without a ROI, for inference"
     )
     parser.add_argument(
-        "--resample-oblique", action="store_true",
+        "--resample-oblique",
+        action="store_true",
         help="bring tilted or oblique CTs on to an upright grid instead of refusing them",
     )
 
@@ -164,7 +190,10 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="processes (default: one a core, 1 for few)"
     )
     parser.add_argument(
-        "--memory", type=float, default=engine.MEMORY_GB, metavar="GB",
+        "--memory",
+        type=float,
+        default=engine.MEMORY_GB,
+        metavar="GB",
         help="bound of each worker, of the only one too (default: %(default)s)",
     )
     parser.add_argument(
@@ -177,7 +206,7 @@ def _engine(options: argparse.Namespace) -> engine.Engine:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from data_prep import check, check_table
+    from data_prep.cohort import check, check_table
 
     parameters = job.Parameters(**_reading(options))
     result = check.check_cohort(options.dicom, options.out, parameters, _engine(options))
@@ -221,7 +250,7 @@ def _console():
 
 
 def _lists(options: argparse.Namespace) -> int:
-    from data_prep import split
+    from data_prep.cohort import split
 
     split_path = options.split_file or options.data / "split.csv"
     lists = [options.data / name for name in ("ct.csv", "label.csv")]
@@ -247,7 +276,8 @@ def _next_step(out_dir: Path, labelled: bool) -> str:
 
 
 def _download(options: argparse.Namespace) -> int:
-    from data_prep import download, progress
+    from data_prep.cohort import download
+    from data_prep.core import progress
 
     series = download.of_patients(download.read_index(options.collection), options.patients)
     total = sum(one.size_bytes for one in series)
@@ -255,8 +285,10 @@ def _download(options: argparse.Namespace) -> int:
     for modality in download.MODALITIES:
         sizes = [one.size_bytes for one in series if one.modality == modality]
         print(f"{modality:9} {len(sizes):4} series {sum(sizes) / 1e9:7.2f} GB")
-    print(f"licence   {', '.join(sorted({one.licence for one in series}))}; to be cited: "
-          f"{', '.join(sorted({'doi:' + one.doi for one in series}))}")
+    print(
+        f"licence   {', '.join(sorted({one.licence for one in series}))}; to be cited: "
+        f"{', '.join(sorted({'doi:' + one.doi for one in series}))}"
+    )
     missing = max(0, total - there)
     print(f"to fetch  {missing / 1e9:.2f} of {total / 1e9:.2f} GB, into {options.out}")
     if not options.yes and missing and not _agreed():
@@ -266,11 +298,16 @@ def _download(options: argparse.Namespace) -> int:
     for line in left:
         print(line, file=sys.stderr)
     if left:
-        print("Not all is there: run the same command again, it fetches what is missing. A series "
-              "with too many files: remove its folder first.", file=sys.stderr)
+        print(
+            "Not all is there: run the same command again, it fetches what is missing. A series "
+            "with too many files: remove its folder first.",
+            file=sys.stderr,
+        )
         return 1
-    print(f"All {len(series)} series are whole. Next: python -m data_prep check --dicom "
-          f"{options.out} --out check")
+    print(
+        f"All {len(series)} series are whole. Next: python -m data_prep check --dicom "
+        f"{options.out} --out check"
+    )
     return 0
 
 
@@ -285,7 +322,7 @@ def _agreed() -> bool:
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from data_prep import export
+    from data_prep.cohort import restore as export
 
     result = export.restore_cohort(options.data, options.predictions, options.out, options.postfix)
     export.report(result, _console())
@@ -294,7 +331,7 @@ def _restore(options: argparse.Namespace) -> int:
 
 
 def _segment(options: argparse.Namespace) -> int:
-    from data_prep import segment
+    from niftynet_ext.study import segment
 
     choice = segment.Options(
         options.label, options.series, _resampling(options), options.steps, options.windows
@@ -315,7 +352,10 @@ def _phantom(options: argparse.Namespace) -> int:
     from data_prep import phantom
 
     phantom.write_cohort(
-        options.out, patients=options.patients, matrix=options.matrix, slices=options.slices,
+        options.out,
+        patients=options.patients,
+        matrix=options.matrix,
+        slices=options.slices,
         seed=options.seed,
     )
     print(
@@ -326,7 +366,7 @@ def _phantom(options: argparse.Namespace) -> int:
 
 
 def _picture(options: argparse.Namespace) -> int:
-    from data_prep import picture
+    from data_prep.cohort import picture
 
     picture.draw_cohort(options.data, options.masks, options.out)
     print(f"The picture is {options.out}.")

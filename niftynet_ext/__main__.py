@@ -1,4 +1,5 @@
 """``python -m niftynet_ext``: evaluate, select, ensemble, postprocess, report."""
+
 import argparse
 import os
 import sys
@@ -8,11 +9,14 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from data_prep import DataError, files, predictions
-from data_prep.console import PLAIN
-from niftynet_ext import ensemble, postprocess, selection
-from niftynet_ext.evaluation import cases, cohort, tables
-from niftynet_ext.rounds import PAPER_PLAN, RoundsError
+from data_prep.core import files, predictions
+from data_prep.core.console import PLAIN
+from data_prep.core.errors import DataError
+from niftynet_ext.core.errors import RoundsError
+from niftynet_ext.core.paper import PAPER_PLAN
+from niftynet_ext.study import cases, ensemble, postprocess, tables
+from niftynet_ext.study import scoring as cohort
+from niftynet_ext.study import select as selection
 
 WIDTH = 132  # of the tables, where the terminal is narrower or none
 
@@ -35,55 +39,108 @@ def _parser():
     parser = argparse.ArgumentParser(prog="python -m niftynet_ext", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    one = commands.add_parser("evaluate", help="score predictions; print the paper's tables",
-                              description="Score one or several models against references.")
+    one = commands.add_parser(
+        "evaluate",
+        help="score predictions; print the paper's tables",
+        description="Score one or several models against references.",
+    )
     _add_references(one)
-    one.add_argument("--predictions", nargs="+", required=True, metavar="[NAME[@ITERATION]=]FOLDER",
-                     help="masks or probabilities, one folder for each model")
+    one.add_argument(
+        "--predictions",
+        nargs="+",
+        required=True,
+        metavar="[NAME[@ITERATION]=]FOLDER",
+        help="masks or probabilities, one folder for each model",
+    )
     one.add_argument("--out", type=Path, required=True, help="folder for CSV and JSON")
     one.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
-    one.add_argument("--compare", nargs="+", metavar="NAME[@ITERATION]",
-                     help="test these models against each other only (default: every two)")
+    one.add_argument(
+        "--compare",
+        nargs="+",
+        metavar="NAME[@ITERATION]",
+        help="test these models against each other only (default: every two)",
+    )
     one.set_defaults(run=_evaluate)
 
-    one = commands.add_parser("select", help="each model's best checkpoint by Dice3D",
-                              description="Compare checkpoints on the validation patients.")
+    one = commands.add_parser(
+        "select",
+        help="each model's best checkpoint by Dice3D",
+        description="Compare checkpoints on the validation patients.",
+    )
     _add_references(one, "Validation")
     which = one.add_mutually_exclusive_group(required=True)
-    which.add_argument("--predictions", nargs="+", metavar="[NAME[@ITERATION]=]FOLDER",
-                       help="one folder for each checkpoint")
-    which.add_argument("-c", "--config", nargs="+", type=Path, metavar="INI",
-                       help="infer the checkpoints of these networks first, if not yet done")
-    one.add_argument("--iterations", nargs="+", type=int, metavar="N",
-                     default=[stage.last for stage in PAPER_PLAN],
-                     help="checkpoints, with -c (default: the paper's, %(default)s)")
+    which.add_argument(
+        "--predictions",
+        nargs="+",
+        metavar="[NAME[@ITERATION]=]FOLDER",
+        help="one folder for each checkpoint",
+    )
+    which.add_argument(
+        "-c",
+        "--config",
+        nargs="+",
+        type=Path,
+        metavar="INI",
+        help="infer the checkpoints of these networks first, if not yet done",
+    )
+    one.add_argument(
+        "--iterations",
+        nargs="+",
+        type=int,
+        metavar="N",
+        default=[stage.last for stage in PAPER_PLAN],
+        help="checkpoints, with -c (default: the paper's, %(default)s)",
+    )
     one.add_argument("--out", type=Path, required=True, help="JSON file to write")
     one.set_defaults(run=_select)
 
-    one = commands.add_parser("ensemble", help="combine models' probabilities",
-                              description="Combine folders of probability maps into one.")
-    one.add_argument("--predictions", nargs="+", type=Path, required=True, metavar="FOLDER",
-                     help="one folder for each model")
+    one = commands.add_parser(
+        "ensemble",
+        help="combine models' probabilities",
+        description="Combine folders of probability maps into one.",
+    )
+    one.add_argument(
+        "--predictions",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="one folder for each model",
+    )
     one.add_argument("--out", type=Path, required=True, help="folder to write")
-    one.add_argument("--method", choices=ensemble.METHODS, default="mean",
-                     help="default: %(default)s")
-    one.add_argument("--weights", nargs="+", type=float, metavar="W",
-                     help="one for each folder (default: equal)")
+    one.add_argument(
+        "--method", choices=ensemble.METHODS, default="mean", help="default: %(default)s"
+    )
+    one.add_argument(
+        "--weights", nargs="+", type=float, metavar="W", help="one for each folder (default: equal)"
+    )
     one.set_defaults(run=_ensemble)
 
-    one = commands.add_parser("postprocess", help="alter masks step by step and show the effect",
-                              description="Take steps on a model's masks; score after each.")
+    one = commands.add_parser(
+        "postprocess",
+        help="alter masks step by step and show the effect",
+        description="Take steps on a model's masks; score after each.",
+    )
     _add_references(one, "Validation")
     one.add_argument("--predictions", required=True, metavar="FOLDER", help="of one model")
-    one.add_argument("--steps", required=True, metavar="'STEP ...'",
-                     help="some of " + ", ".join(f"{name}:NUMBER" if needs else name for
-                                                 name, (needs, _) in postprocess.STEPS.items())
-                     + "; mL, or mm around the box")
+    one.add_argument(
+        "--steps",
+        required=True,
+        metavar="'STEP ...'",
+        help="some of "
+        + ", ".join(
+            f"{name}:NUMBER" if needs else name for name, (needs, _) in postprocess.STEPS.items()
+        )
+        + "; mL, or mm around the box",
+    )
     one.add_argument("--out", type=Path, required=True, help="folder for masks, CSV and JSON")
     one.set_defaults(run=_postprocess)
 
-    one = commands.add_parser("report", help="one HTML file that shows an evaluation",
-                              description="Draw what evaluate wrote into one HTML file.")
+    one = commands.add_parser(
+        "report",
+        help="one HTML file that shows an evaluation",
+        description="Draw what evaluate wrote into one HTML file.",
+    )
     one.add_argument("--evaluation", type=Path, required=True, help="folder that evaluate wrote")
     one.add_argument("--out", type=Path, help="HTML file (default: report.html in that folder)")
     one.set_defaults(run=_report)
@@ -91,11 +148,18 @@ def _parser():
 
 
 def _add_references(parser, default=None):
-    parser.add_argument("--references", type=Path, required=True,
-                        help="folder that preprocess wrote, or one of NIfTI masks")
-    parser.add_argument("--set", default=default,
-                        help="Training, Validation or Inference: score this set only (default: "
-                        f"{default or 'every set that was predicted'}); names a folder of masks")
+    parser.add_argument(
+        "--references",
+        type=Path,
+        required=True,
+        help="folder that preprocess wrote, or one of NIfTI masks",
+    )
+    parser.add_argument(
+        "--set",
+        default=default,
+        help="Training, Validation or Inference: score this set only (default: "
+        f"{default or 'every set that was predicted'}); names a folder of masks",
+    )
 
 
 def _evaluate(options):
@@ -105,10 +169,14 @@ def _evaluate(options):
     if unknown:
         raise DataError(f"--compare {' '.join(unknown)}: no such model; found {', '.join(known)}.")
     scored = score_models(models, options.references, options.set)
-    _show_and_write(scored, options.out, options.seed, among=options.compare,
-                    references=_seen_from(options.out, options.references),
-                    predictions={cohort.label(*one[:2]): _seen_from(options.out, one.folder)
-                                 for one in models})
+    _show_and_write(
+        scored,
+        options.out,
+        options.seed,
+        among=options.compare,
+        references=_seen_from(options.out, options.references),
+        predictions={cohort.label(*one[:2]): _seen_from(options.out, one.folder) for one in models},
+    )
 
 
 def _seen_from(folder, path):
@@ -141,8 +209,9 @@ def _show_and_write(scored, out, seed, against=None, among=None, **about):
 
 def _select(options):
     if options.config:
-        models = selection.infer_all(options.config, options.iterations, options.references,
-                                     options.set)
+        models = selection.infer_all(
+            options.config, options.iterations, options.references, options.set
+        )
     else:
         models = [cohort.parse_model(text) for text in options.predictions]
     scored = score_models(models, options.references, options.set)
@@ -153,15 +222,20 @@ def _select(options):
     console = Console(width=max(Console().width, WIDTH))
     console.print(tables.dice_table(summary, options.set))
     for row in best.to_dict("records"):
-        console.print(f"best of {row['model']}: {cohort.label(row['model'], row['iteration'])}, "
-                      f"Dice3D {row['dice_3d_mean']:.3f}", **PLAIN)
+        console.print(
+            f"best of {row['model']}: {cohort.label(row['model'], row['iteration'])}, "
+            f"Dice3D {row['dice_3d_mean']:.3f}",
+            **PLAIN,
+        )
     console.print(f"The choice is in {options.out}.", **PLAIN)
 
 
 def _ensemble(options):
     if len(options.predictions) < 2:
-        raise DataError(f"--predictions is one folder, {options.predictions[0]}: expected those of "
-                        f"two models or more.")
+        raise DataError(
+            f"--predictions is one folder, {options.predictions[0]}: expected those of "
+            f"two models or more."
+        )
     written = ensemble.ensemble(options.predictions, options.out, options.weights, options.method)
     print(f"{len(written)} patients of {len(options.predictions)} models are in {options.out}.")
 
@@ -181,25 +255,33 @@ def _postprocess(options):
         def alter(mask, affine, one):
             image = references[one].image if postprocess.needs_ct(steps) else None
             if image is None and postprocess.needs_ct(steps):
-                raise DataError("A box is found in the CT: give --references the folder that "
-                                "preprocess wrote.")
+                raise DataError(
+                    "A box is found in the CT: give --references the folder that preprocess wrote."
+                )
             ct = predictions.read_foreground(image) if image else None
             mask = postprocess.apply(mask, affine, steps, ct)
             if steps == plan:
                 files.write_nifti(options.out / f"{one}_mask.nii.gz", mask.astype(np.uint8), affine)
             return mask
+
         name = f"+ {steps[-1]}" if steps else "as predicted"
         model = cohort.Model(f"{count}. {name}", None, folder)
         return cohort.score_model(model, references, options.set, unlabelled, alter)
+
     scored = [stage(count) for count in range(len(plan) + 1)]
-    _show_and_write(scored, options.out, 0, against=scored[0][0]["model"][0],
-                    references=_seen_from(options.out, options.references),
-                    predictions=_seen_from(options.out, folder),
-                    steps=[str(step) for step in plan])
+    _show_and_write(
+        scored,
+        options.out,
+        0,
+        against=scored[0][0]["model"][0],
+        references=_seen_from(options.out, options.references),
+        predictions=_seen_from(options.out, folder),
+        steps=[str(step) for step in plan],
+    )
 
 
 def _report(options):
-    from niftynet_ext.evaluation import report  # matplotlib and tensorboard are slow to import
+    from niftynet_ext.study import report  # matplotlib and tensorboard are slow to import
 
     path = options.out or options.evaluation / "report.html"
     report.write_report(options.evaluation, path)
@@ -218,8 +300,9 @@ def score_models(models, folder, which=None):
     labels = [cohort.label(*one[:2]) for one in models]
     twice = sorted({one for one in labels if labels.count(one) > 1})
     if twice:
-        raise DataError(f"{', '.join(twice)} is given more than once. Name the folders: "
-                        f"NAME@ITERATION=FOLDER.")
+        raise DataError(
+            f"{', '.join(twice)} is given more than once. Name the folders: NAME@ITERATION=FOLDER."
+        )
     references, unlabelled = cases.find_references(folder, which)
     return [cohort.score_model(one, references, which, unlabelled) for one in models]
 

@@ -20,12 +20,26 @@ EVENT_HANDLERS = {
     "train_summary": "niftynet_ext.training.summary.TrainSummary",
     "best_checkpoint": "niftynet_ext.training.best.BestCheckpoint",
     "stop_on_nan": "niftynet_ext.training.nan_guard.StopOnNan",
-    "progress_line": "niftynet_ext.progress.ProgressLine",
+    "progress_line": "niftynet_ext.training.progress_line.ProgressLine",
 }
 
-EVALUATIONS = {name: f"niftynet_ext.niftynet_evaluations.{name}" for name in (
-    "dice3d", "dice2d", "msd_mm", "hd95_mm", "msd_3d_mm", "hd95_3d_mm", "slices_tp", "slices_fn",
-    "slices_fp", "volume_error_ml", "lesions_found", "lesions_false")}
+EVALUATIONS = {
+    name: f"niftynet_ext.inference.measures.{name}"
+    for name in (
+        "dice3d",
+        "dice2d",
+        "msd_mm",
+        "hd95_mm",
+        "msd_3d_mm",
+        "hd95_3d_mm",
+        "slices_tp",
+        "slices_fn",
+        "slices_fp",
+        "volume_error_ml",
+        "lesions_found",
+        "lesions_false",
+    )
+}
 
 
 def register(factory):

@@ -6,6 +6,7 @@ For each row of :data:`ROWS` whose Python is found (on the PATH or under pyenv),
 made once in the folder, the quick tests run in it, and a table is printed. A checkpoint written
 under TensorFlow 1.15 is read everywhere, and one written everywhere is read under TensorFlow 1.15.
 """
+
 import argparse
 import os
 import shutil
@@ -15,8 +16,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ["tests/niftynet_ext/compat", "tests/niftynet_ext/layer", "tests/niftynet_ext/loss",
-         "tests/niftynet_ext/network", "tests/niftynet_ext/test_registry.py"]
+TESTS = [
+    "tests/niftynet_ext/compat",
+    "tests/niftynet_ext/layer",
+    "tests/niftynet_ext/loss",
+    "tests/niftynet_ext/network",
+    "tests/niftynet_ext/test_registry.py",
+]
 # NiftyNet's commands, each in a process of its own, and trainings that are killed, continued and
 # repeated: many minutes, so on the oldest and newest stack only
 COMMANDS = ["tests/niftynet_ext/compat/test_applications.py"]
@@ -29,10 +35,17 @@ OLD = ["numpy<2", "pandas<3"]
 # every TensorFlow in between somewhere
 ROWS = {
     PAPER: ["niftynet==0.6.0", "protobuf<3.21", "numpy<1.19", "pandas<1.4", "simpleitk<2.3"],
-    "3.10-2.15": OLD, "3.10-2.21": [],
-    "3.11-2.15": OLD, "3.11-2.18": ["numpy<2.1", "pandas<3"], "3.11-2.21": [],
-    "3.12-2.16": OLD, "3.12-2.17": OLD, "3.12-2.19": ["numpy<2.2", "pandas<3"], "3.12-2.21": [],
-    "3.13-2.20": [], "3.13-2.21": [],
+    "3.10-2.15": OLD,
+    "3.10-2.21": [],
+    "3.11-2.15": OLD,
+    "3.11-2.18": ["numpy<2.1", "pandas<3"],
+    "3.11-2.21": [],
+    "3.12-2.16": OLD,
+    "3.12-2.17": OLD,
+    "3.12-2.19": ["numpy<2.2", "pandas<3"],
+    "3.12-2.21": [],
+    "3.13-2.20": [],
+    "3.13-2.21": [],
 }
 VERSIONS = """
 from importlib.metadata import version
@@ -72,11 +85,14 @@ def environment(folder, row):
         subprocess.run([base, "-m", "venv", "--clear", home], check=True)
         pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "-q"]
         if row == PAPER:
-            subprocess.run([*pip, "--only-binary", "simpleitk", "tensorflow==1.15.5",
-                            *ROWS[row]], check=True)
+            subprocess.run(
+                [*pip, "--only-binary", "simpleitk", "tensorflow==1.15.5", *ROWS[row]], check=True
+            )
         else:
-            subprocess.run([*pip, "-e", f"{ROOT}[test]", f"tensorflow-cpu=={tensorflow}.*",
-                            *ROWS[row]], check=True)
+            subprocess.run(
+                [*pip, "-e", f"{ROOT}[test]", f"tensorflow-cpu=={tensorflow}.*", *ROWS[row]],
+                check=True,
+            )
         ready.touch()
     return python
 
@@ -87,15 +103,23 @@ def run(python, log, *arguments):
     """
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with open(log, "a", encoding="utf-8") as file:
-        return subprocess.run([python, "-W", "ignore", "-m", *arguments], cwd=ROOT, env=env,
-                              stdout=file, stderr=subprocess.STDOUT).returncode == 0
+        return (
+            subprocess.run(
+                [python, "-W", "ignore", "-m", *arguments],
+                cwd=ROOT,
+                env=env,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            ).returncode
+            == 0
+        )
 
 
 def check(row, python, folder):
     """
     :return: dict of test to True or False
     """
-    log, exchange = folder / f"{row}.log", "tests.niftynet_ext.compat.exchange"
+    log, exchange = folder / f"{row}.log", "tests.support.exchange"
     log.unlink(missing_ok=True)
     shutil.rmtree(folder / f"{row}.ckpt", ignore_errors=True)
     (folder / f"{row}.ckpt").mkdir()
@@ -107,18 +131,29 @@ def check(row, python, folder):
             results["trainings"] = run(python, log, "pytest", "-q", *TRAININGS)
         if (folder / PAPER / ".ready").exists():
             results["reads 1.15"] = run(python, log, exchange, "read", folder / f"{PAPER}.ckpt")
-            results["1.15 reads"] = run(folder / PAPER / "bin" / "python", log, exchange, "read",
-                                        folder / f"{row}.ckpt")
+            results["1.15 reads"] = run(
+                folder / PAPER / "bin" / "python", log, exchange, "read", folder / f"{row}.ckpt"
+            )
     return results
 
 
 def main():
     """:return: exit status: 1 if a test failed on any stack, or no stack could be made"""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=ROOT / ".matrix",
-                        help="where the environments are kept (about 1.5 GB each)")
-    parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS), metavar="ROW",
-                        help="some rows: " + ", ".join(ROWS))
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=ROOT / ".matrix",
+        help="where the environments are kept (about 1.5 GB each)",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=list(ROWS),
+        choices=list(ROWS),
+        metavar="ROW",
+        help="some rows: " + ", ".join(ROWS),
+    )
     options = parser.parse_args()
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,11 +164,21 @@ def main():
             table.append((row, "no such Python here"))
             continue
         results = check(row, python, folder)
-        versions = "" if row == PAPER else subprocess.run(
-            [python, "-c", VERSIONS], capture_output=True, text=True).stdout.strip()
-        table.append((row, ", ".join(f"{name} {'ok' if good else 'FAILED'}"
-                                     for name, good in results.items()),
-                      f"{time.monotonic() - start:.0f} s", versions))
+        versions = (
+            ""
+            if row == PAPER
+            else subprocess.run(
+                [python, "-c", VERSIONS], capture_output=True, text=True
+            ).stdout.strip()
+        )
+        table.append(
+            (
+                row,
+                ", ".join(f"{name} {'ok' if good else 'FAILED'}" for name, good in results.items()),
+                f"{time.monotonic() - start:.0f} s",
+                versions,
+            )
+        )
         print(*table[-1], sep="  ", flush=True)
     print("\nPython-TensorFlow  result; time; versions of tensorflow, numpy, pandas, nibabel")
     for row, *rest in table:

@@ -1,12 +1,15 @@
 """The shipped ini files: accepted by NiftyNet, with the paper's values, alike where they must."""
+
 import configparser
 
 import pytest
 
-NAMES = {"densehighres3dnet_v1.ini": "densehighres3dnet_v1",
-         "densehighres3dnet_v2.ini": "densehighres3dnet_v2",
-         "highres3dnet_matched.ini": "highres3dnet_matched",
-         "demo.ini": "densehighres3dnet_v1"}
+NAMES = {
+    "densehighres3dnet_v1.ini": "densehighres3dnet_v1",
+    "densehighres3dnet_v2.ini": "densehighres3dnet_v2",
+    "highres3dnet_matched.ini": "highres3dnet_matched",
+    "demo.ini": "densehighres3dnet_v1",
+}
 
 
 @pytest.fixture
@@ -20,6 +23,7 @@ def parsed(root, monkeypatch):
         words = ["net_segment", "train", "-c", f"config_ini/{name}", *flags]
         monkeypatch.setattr("sys.argv", words)
         return user_parameters_parser.run()
+
     return parse
 
 
@@ -52,19 +56,36 @@ def test_values_of_the_paper(parsed):
 @pytest.mark.parametrize("name", ["densehighres3dnet_v2.ini", "highres3dnet_matched.ini"])
 def test_only_the_network_differs(root, name):
     """Paper 3.4: "All the settings are the same when training the baseline model"."""
+
     def read(path):
         parser = configparser.ConfigParser(interpolation=None)
         parser.read(root / "config_ini" / path)
-        return {(section, key): value for section in parser.sections()
-                for key, value in parser[section].items()}
+        return {
+            (section, key): value
+            for section in parser.sections()
+            for key, value in parser[section].items()
+        }
+
     ours, v1 = read(name), read("densehighres3dnet_v1.ini")
     assert {key for key in ours | v1 if ours.get(key) != v1.get(key)} == {
-        ("NETWORK", "name"), ("SYSTEM", "model_dir")}
+        ("NETWORK", "name"),
+        ("SYSTEM", "model_dir"),
+    }
 
 
 def test_flags_override_the_ini_file(parsed):
-    system, _ = parsed("densehighres3dnet_v1.ini", "--loss_type", "Focal", "--max_iter", "30000",
-                       "--starting_iter", "20000")
+    system, _ = parsed(
+        "densehighres3dnet_v1.ini",
+        "--loss_type",
+        "Focal",
+        "--max_iter",
+        "30000",
+        "--starting_iter",
+        "20000",
+    )
     training = system["TRAINING"]
     assert (training.loss_type, training.starting_iter, training.max_iter) == (
-        "Focal", 20000, 30000)
+        "Focal",
+        20000,
+        30000,
+    )

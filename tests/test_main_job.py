@@ -3,6 +3,7 @@
 Short trainings on tiny phantoms: what is tested is that the parts fit, not how well it learns
 (`make demo` shows that).
 """
+
 import json
 import os
 import re
@@ -15,11 +16,11 @@ import numpy as np
 import pandas
 import pytest
 
-from data_prep import predictions
 from data_prep.__main__ import main as data_prep
-from niftynet_ext import events
-from niftynet_ext.evaluation.patient import score_patient
-from niftynet_ext.training import checkpoints
+from data_prep.core import predictions
+from niftynet_ext.core import checkpoints
+from niftynet_ext.evaluation.patient_scores import score_patient
+from niftynet_ext.study import curves
 
 PLUGIN = '''
 """A network as its author would have written it in 2018: plain TensorFlow 1."""
@@ -41,8 +42,15 @@ def net_segment(folder, *words):
     """Run NiftyNet's own script; its output is shown when a test fails."""
     script = Path(sys.executable).with_name("net_segment")
     env = {**os.environ, "PYTHONPATH": str(folder)}
-    done = subprocess.run([script, *map(str, words)], cwd=folder, env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    done = subprocess.run(
+        [script, *map(str, words)],
+        cwd=folder,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=600,
+    )
     print(done.stdout)
     return done
 
@@ -52,10 +60,38 @@ def job(tmp_path_factory, root):
     """A folder with a preprocessed cohort and an ini file derived from the demo's."""
     folder = tmp_path_factory.mktemp("job")
     data = folder / "demo" / "data"
-    assert data_prep(["phantom", "--out", str(folder / "dicom"), "--patients", "3",
-                      "--matrix", "64", "--slices", "20"]) == 0
-    assert data_prep(["preprocess", "--dicom", str(folder / "dicom"), "--out", str(data),
-                      "--split", "1", "1", "1"]) == 0
+    assert (
+        data_prep(
+            [
+                "phantom",
+                "--out",
+                str(folder / "dicom"),
+                "--patients",
+                "3",
+                "--matrix",
+                "64",
+                "--slices",
+                "20",
+            ]
+        )
+        == 0
+    )
+    assert (
+        data_prep(
+            [
+                "preprocess",
+                "--dicom",
+                str(folder / "dicom"),
+                "--out",
+                str(data),
+                "--split",
+                "1",
+                "1",
+                "1",
+            ]
+        )
+        == 0
+    )
     ini = (root / "config_ini" / "demo.ini").read_text()
     ini = re.sub(r"spatial_window_size = .*", "spatial_window_size = (24, 24, 16)", ini)
     ini = re.sub(r"tensorboard_every_n = .*", "tensorboard_every_n = 1", ini)
@@ -68,8 +104,20 @@ def job(tmp_path_factory, root):
 def trained(job):
     """Two short stages in rounds, in a process of their own like all trainings."""
     done = subprocess.run(
-        [sys.executable, "-m", "niftynet_ext.rounds", "-c", "net.ini", "--plan",
-         "DiceForeground:3 Focal:5"], cwd=job, text=True, capture_output=True, timeout=600)
+        [
+            sys.executable,
+            "-m",
+            "niftynet_ext.study.rounds",
+            "-c",
+            "net.ini",
+            "--plan",
+            "DiceForeground:3 Focal:5",
+        ],
+        cwd=job,
+        text=True,
+        capture_output=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -86,33 +134,49 @@ def test_training_in_rounds(job, trained):
     assert noted == {"reduce": 2, "spacing_mm": None, "method": "cubic"}
     calls = [line for line in trained.splitlines() if line.startswith("net_segment")]
     assert len(calls) == 2 and "--starting_iter 3" in calls[1] and "Focal" in calls[1]
-    assert re.search(r"\[train\] 5/5  loss 0\.\d+  mean 0\.\d+  \d+\.\d\d s/iteration "
-                     r"\(\d+% waiting for data\)  0:00:00 left", trained)
+    assert re.search(
+        r"\[train\] 5/5  loss 0\.\d+  mean 0\.\d+  \d+\.\d\d s/iteration "
+        r"\(\d+% waiting for data\)  0:00:00 left",
+        trained,
+    )
 
 
 def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
     import tensorflow as tf
+
     folder = job / "demo" / "model" / "models"
     first, last = (tf.train.load_checkpoint(str(folder / f"model.ckpt-{i}")) for i in (3, 5))
     shapes = first.get_variable_to_shape_map()
     kernel = "DenseHighRes3DNet/conv_00_gn_prelu/conv_/w"
     assert not np.array_equal(first.get_tensor(kernel), last.get_tensor(kernel))
-    power, = (name for name in shapes if name.endswith("beta1_power"))
+    (power,) = (name for name in shapes if name.endswith("beta1_power"))
     # Adam's beta1^(steps + 1): five steps in all, not two after a restart
-    assert last.get_tensor(power) == pytest.approx(0.9 ** 6, rel=1e-5)
+    assert last.get_tensor(power) == pytest.approx(0.9**6, rel=1e-5)
 
 
 def test_the_learning_curve_goes_through_the_rounds(job, trained):
-    curve = events.read_curve(job / "demo" / "model", "training")
+    curve = curves.read_curve(job / "demo" / "model", "training")
     assert curve.iterations.tolist() == [1, 2, 3, 4, 5]
     assert np.isfinite(curve.losses).all()
-    assert events.read_stages(job / "demo" / "model") == [("DiceForeground", 3), ("Focal", 5)]
+    assert curves.read_stages(job / "demo" / "model") == [("DiceForeground", 3), ("Focal", 5)]
 
 
 def test_running_again_finds_nothing_to_do(job, trained):
     done = subprocess.run(
-        [sys.executable, "-m", "niftynet_ext.rounds", "-c", "net.ini", "--plan",
-         "DiceForeground:3 Focal:5"], cwd=job, text=True, capture_output=True, timeout=60)
+        [
+            sys.executable,
+            "-m",
+            "niftynet_ext.study.rounds",
+            "-c",
+            "net.ini",
+            "--plan",
+            "DiceForeground:3 Focal:5",
+        ],
+        cwd=job,
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
     assert "nothing to do" in done.stdout and done.returncode == 0
 
 
@@ -123,7 +187,7 @@ def inferred(job, trained):
 
 
 def test_probabilities_lie_on_the_image_s_grid(job, inferred):
-    patient, = split(job, "Inference")
+    (patient,) = split(job, "Inference")
     found = nibabel.load(inferred / f"window_seg_{patient}__niftynet_out.nii.gz")
     image = nibabel.load(job / "demo" / "data" / "images" / f"{patient}.nii.gz")
     assert np.allclose(found.affine, image.affine, atol=1e-3)
@@ -135,9 +199,21 @@ def test_probabilities_lie_on_the_image_s_grid(job, inferred):
 
 def test_masks_on_the_ct_s_own_grid(job, inferred, capsys):
     masks = job / "demo" / "masks"
-    assert data_prep(["restore", "--data", str(job / "demo" / "data"),
-                      "--predictions", str(inferred), "--out", str(masks)]) == 0
-    patient, = split(job, "Inference")
+    assert (
+        data_prep(
+            [
+                "restore",
+                "--data",
+                str(job / "demo" / "data"),
+                "--predictions",
+                str(inferred),
+                "--out",
+                str(masks),
+            ]
+        )
+        == 0
+    )
+    (patient,) = split(job, "Inference")
     assert re.search(rf"{patient} +Inference +[01]\.\d{{4}}", capsys.readouterr().out)
     mask = nibabel.load(masks / f"{patient}_mask.nii.gz")
     label = nibabel.load(job / "demo" / "data" / "native" / f"{patient}_label.nii.gz")
@@ -147,12 +223,37 @@ def test_masks_on_the_ct_s_own_grid(job, inferred, capsys):
 
 
 def test_a_new_patient_from_dicom_to_dicom(job, inferred):
-    patient, = split(job, "Inference")
-    assert data_prep(["restore", "--data", str(job / "demo" / "data"),
-                      "--predictions", str(inferred), "--out", str(job / "restored")]) == 0
-    assert data_prep(["segment", "--dicom", str(job / "dicom" / patient),
-                      "--model", str(job / "demo" / "model"), "--out", str(job / "new"),
-                      "--windows", "grid"]) == 0  # as net_segment inference did
+    (patient,) = split(job, "Inference")
+    assert (
+        data_prep(
+            [
+                "restore",
+                "--data",
+                str(job / "demo" / "data"),
+                "--predictions",
+                str(inferred),
+                "--out",
+                str(job / "restored"),
+            ]
+        )
+        == 0
+    )
+    assert (
+        data_prep(
+            [
+                "segment",
+                "--dicom",
+                str(job / "dicom" / patient),
+                "--model",
+                str(job / "demo" / "model"),
+                "--out",
+                str(job / "new"),
+                "--windows",
+                "grid",
+            ]
+        )
+        == 0
+    )  # as net_segment inference did
     restored = nibabel.load(job / "restored" / f"{patient}_mask.nii.gz")
     mask = nibabel.load(job / "new" / "mask.nii.gz")
     assert np.array_equal(mask.affine, restored.affine)
@@ -162,43 +263,78 @@ def test_a_new_patient_from_dicom_to_dicom(job, inferred):
     assert summary["max_probability"] == pytest.approx(probability.max(), abs=1e-4)
     assert summary["models"][0]["iteration"] == 5
     names = {path.name for path in (job / "new").iterdir()}
-    assert names == {"mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm", "overlay.png",
-                     "summary.json"}
+    assert names == {
+        "mask.nii.gz",
+        "mask_seg.dcm",
+        "mask_rtstruct.dcm",
+        "overlay.png",
+        "summary.json",
+    }
 
 
 def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred):
     done = net_segment(job, "evaluation", "-c", "net.ini", "--save_csv_dir", job / "evaluation")
     assert done.returncode == 0
     found = pandas.read_csv(job / "evaluation" / "eval_subject_id_label.csv").iloc[0]
-    patient, = split(job, "Inference")
+    (patient,) = split(job, "Inference")
     label = nibabel.load(job / "demo" / "data" / "labels" / f"{patient}.nii.gz")
     probability = nibabel.load(next(inferred.glob("*.nii.gz"))).get_fdata()[..., 0, 1]
     expected, _ = score_patient(probability > 0.5, label.get_fdata() > 0, label.header.get_zooms())
     assert found["subject_id"] == patient and found["label"] == 1
-    for name, column in (("dice3d", "dice_3d"), ("dice2d", "dice_2d"), ("msd_mm", "msd_2d_mm"),
-                         ("hd95_mm", "hd95_2d_mm")):
+    for name, column in (
+        ("dice3d", "dice_3d"),
+        ("dice2d", "dice_2d"),
+        ("msd_mm", "msd_2d_mm"),
+        ("hd95_mm", "hd95_2d_mm"),
+    ):
         assert found[name] == pytest.approx(expected[column], abs=1e-6, nan_ok=True), name
 
 
 def test_select_infers_checkpoints_on_the_validation_set(job, trained):
-    words = ["select", "--references", str(job / "demo" / "data"), "-c", "net.ini", "--iterations",
-             "3", "5", "--out", "best.json"]
-    done = subprocess.run([sys.executable, "-m", "niftynet_ext", *words], cwd=job, text=True,
-                          capture_output=True, timeout=600)
+    words = [
+        "select",
+        "--references",
+        str(job / "demo" / "data"),
+        "-c",
+        "net.ini",
+        "--iterations",
+        "3",
+        "5",
+        "--out",
+        "best.json",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "niftynet_ext", *words],
+        cwd=job,
+        text=True,
+        capture_output=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     content = json.loads((job / "best.json").read_text())
     assert [one["iteration"] for one in content["compared"]] == [3, 5]
     assert content["best"][0]["dice_3d"] == max(one["dice_3d"] for one in content["compared"])
-    patient, = split(job, "Validation")
+    (patient,) = split(job, "Validation")
     for one in content["compared"]:
         assert set(predictions.find(Path(one["folder"]))) == {patient}
 
 
 def test_net_run_is_the_same_application(job, inferred):
     done = subprocess.run(
-        [Path(sys.executable).with_name("net_run"), "inference", "-c", "net.ini",
-         "-a", "niftynet.application.segmentation_application.SegmentationApplication",
-         "--save_seg_dir", job / "by_net_run"], cwd=job, text=True, capture_output=True)
+        [
+            Path(sys.executable).with_name("net_run"),
+            "inference",
+            "-c",
+            "net.ini",
+            "-a",
+            "niftynet.application.segmentation_application.SegmentationApplication",
+            "--save_seg_dir",
+            job / "by_net_run",
+        ],
+        cwd=job,
+        text=True,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for path in inferred.glob("*.nii.gz"):
         theirs = nibabel.load(job / "by_net_run" / path.name).get_fdata()
@@ -206,8 +342,21 @@ def test_net_run_is_the_same_application(job, inferred):
 
 
 def test_a_users_own_tensorflow_1_plugin(job):
-    done = net_segment(job, "train", "-c", "net.ini", "--name", "old_plugin.OldNet",
-                       "--model_dir", job / "old", "--max_iter", "2", "--loss_type", "Dice",
-                       "--dataset_split_file", job / "demo" / "data" / "split.csv")
+    done = net_segment(
+        job,
+        "train",
+        "-c",
+        "net.ini",
+        "--name",
+        "old_plugin.OldNet",
+        "--model_dir",
+        job / "old",
+        "--max_iter",
+        "2",
+        "--loss_type",
+        "Dice",
+        "--dataset_split_file",
+        job / "demo" / "data" / "split.csv",
+    )
     assert done.returncode == 0
     assert 2 in checkpoints.whole(job / "old")

@@ -19,7 +19,18 @@ from data_prep.phantom.painting import AIR_HU, PADDING_HU, render
 from data_prep.phantom.writing import KIND, RESCALE_INTERCEPT, TRUTH_FILE, write_cohort
 
 __all__ = [
-    "AIR_HU", "CONTOUR_POINTS", "KIND", "PADDING_HU", "RESCALE_INTERCEPT", "TRUTH_FILE",
-    "TUMOUR_RADII_MM", "Ellipsoid", "Phantom", "draw_patient", "lung_contact", "render",
-    "tumour_mask", "write_cohort",
+    "AIR_HU",
+    "CONTOUR_POINTS",
+    "KIND",
+    "PADDING_HU",
+    "RESCALE_INTERCEPT",
+    "TRUTH_FILE",
+    "TUMOUR_RADII_MM",
+    "Ellipsoid",
+    "Phantom",
+    "draw_patient",
+    "lung_contact",
+    "render",
+    "tumour_mask",
+    "write_cohort",
 ]

@@ -182,7 +182,7 @@ def _draw_vessels(rng):
 
     def grow(start, direction, generation):
         end = start + (30, 24, 19, 16, 13)[generation] * rng.uniform(0.8, 1.25) * direction
-        vessels.append((tuple(start), tuple(end), *_VESSEL_RADII_MM[generation:generation + 2]))
+        vessels.append((tuple(start), tuple(end), *_VESSEL_RADII_MM[generation : generation + 2]))
         for _ in range(2 if generation < 4 else 0):
             bent = direction + rng.normal(0, 0.55, 3)
             grow(end, bent / np.linalg.norm(bent), generation + 1)

@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from data_prep import DataError
+from data_prep.core.errors import DataError
 from data_prep.phantom.anatomy import (
     CANAL,
     CORD_RADIUS_MM,
@@ -94,13 +94,23 @@ def _item(**attributes):
 def _object(phantom, sop_class, sop_uid, **attributes):
     """A DICOM object with the patient, study and equipment modules and ``attributes``."""
     common = dict(
-        SpecificCharacterSet="ISO_IR 100", PatientID=phantom.patient_id,
-        PatientName=phantom.patient_id, PatientBirthDate="", PatientSex="O",
-        PatientIdentityRemoved="YES", DeidentificationMethod="synthetic: no person was imaged",
-        StudyInstanceUID=_uid(phantom, "study"), StudyDate="20260101", StudyTime="090000",
-        StudyID="1", AccessionNumber="", ReferringPhysicianName="",
-        StudyDescription="Phantom thorax", Manufacturer="data_prep.phantom",
-        FrameOfReferenceUID=_uid(phantom, "frame"), PositionReferenceIndicator="",
+        SpecificCharacterSet="ISO_IR 100",
+        PatientID=phantom.patient_id,
+        PatientName=phantom.patient_id,
+        PatientBirthDate="",
+        PatientSex="O",
+        PatientIdentityRemoved="YES",
+        DeidentificationMethod="synthetic: no person was imaged",
+        StudyInstanceUID=_uid(phantom, "study"),
+        StudyDate="20260101",
+        StudyTime="090000",
+        StudyID="1",
+        AccessionNumber="",
+        ReferringPhysicianName="",
+        StudyDescription="Phantom thorax",
+        Manufacturer="data_prep.phantom",
+        FrameOfReferenceUID=_uid(phantom, "frame"),
+        PositionReferenceIndicator="",
     )
     ds = _item(**common, **attributes)
     ds.file_meta = FileMetaDataset()
@@ -120,15 +130,34 @@ def _write_ct(phantom, folder):
     names = np.random.default_rng(phantom.seed).permutation(phantom.slices) + 1
     dx, dy, dz = phantom.spacing_mm
     attributes = dict(
-        Modality="CT", SeriesInstanceUID=_uid(phantom, "ct"), SeriesNumber=2,
-        SeriesDescription="Chest", BodyPartExamined="CHEST", PatientPosition="HFS",
-        ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], AcquisitionNumber=1, SliceThickness=dz,
-        KVP=120, ConvolutionKernel="B30f",
-        ContentDate="20260101", ContentTime="090000", ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
-        PixelSpacing=[dy, dx], SamplesPerPixel=1, PhotometricInterpretation="MONOCHROME2",
-        Rows=phantom.matrix, Columns=phantom.matrix, BitsAllocated=16, BitsStored=16, HighBit=15,
-        PixelRepresentation=1, RescaleIntercept=RESCALE_INTERCEPT, RescaleSlope=1, RescaleType="HU",
-        WindowCenter=-400, WindowWidth=1500,
+        Modality="CT",
+        SeriesInstanceUID=_uid(phantom, "ct"),
+        SeriesNumber=2,
+        SeriesDescription="Chest",
+        BodyPartExamined="CHEST",
+        PatientPosition="HFS",
+        ImageType=["ORIGINAL", "PRIMARY", "AXIAL"],
+        AcquisitionNumber=1,
+        SliceThickness=dz,
+        KVP=120,
+        ConvolutionKernel="B30f",
+        ContentDate="20260101",
+        ContentTime="090000",
+        ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+        PixelSpacing=[dy, dx],
+        SamplesPerPixel=1,
+        PhotometricInterpretation="MONOCHROME2",
+        Rows=phantom.matrix,
+        Columns=phantom.matrix,
+        BitsAllocated=16,
+        BitsStored=16,
+        HighBit=15,
+        PixelRepresentation=1,
+        RescaleIntercept=RESCALE_INTERCEPT,
+        RescaleSlope=1,
+        RescaleType="HU",
+        WindowCenter=-400,
+        WindowWidth=1500,
     )
     if phantom.padded:
         attributes["PixelPaddingValue"] = PADDING_HU - RESCALE_INTERCEPT
@@ -165,33 +194,54 @@ def _write_structures(phantom, folder):
     images = [_image_item(phantom, k) for k in range(phantom.slices)]
     series = _item(SeriesInstanceUID=_uid(phantom, "ct"), ContourImageSequence=images)
     study = _item(
-        ReferencedSOPClassUID=_STUDY_CLASS, ReferencedSOPInstanceUID=study_uid,
+        ReferencedSOPClassUID=_STUDY_CLASS,
+        ReferencedSOPInstanceUID=study_uid,
         RTReferencedSeriesSequence=[series],
     )
     ds = _object(
-        phantom, RTStructureSetStorage, _uid(phantom, "rtstruct", 1), Modality="RTSTRUCT",
-        SeriesInstanceUID=_uid(phantom, "rtstruct"), SeriesNumber=3, OperatorsName="",
-        StructureSetLabel="PHANTOM", StructureSetDate="20260101", StructureSetTime="090000",
+        phantom,
+        RTStructureSetStorage,
+        _uid(phantom, "rtstruct", 1),
+        Modality="RTSTRUCT",
+        SeriesInstanceUID=_uid(phantom, "rtstruct"),
+        SeriesNumber=3,
+        OperatorsName="",
+        StructureSetLabel="PHANTOM",
+        StructureSetDate="20260101",
+        StructureSetTime="090000",
         ReferencedFrameOfReferenceSequence=[
             _item(FrameOfReferenceUID=frame, RTReferencedStudySequence=[study])
         ],
-        StructureSetROISequence=[], ROIContourSequence=[], RTROIObservationsSequence=[],
+        StructureSetROISequence=[],
+        ROIContourSequence=[],
+        RTROIObservationsSequence=[],
         ApprovalStatus="UNAPPROVED",
     )
     for number, (name, polygons) in enumerate(_polygons(phantom).items(), 1):
         kind = "GTV" if name == "GTV-1" else "ORGAN"
-        ds.StructureSetROISequence.append(_item(
-            ROINumber=number, ReferencedFrameOfReferenceUID=frame, ROIName=name,
-            ROIGenerationAlgorithm="AUTOMATIC",
-        ))
-        ds.ROIContourSequence.append(_item(
-            ROIDisplayColor=_ROI_COLOURS[name], ReferencedROINumber=number,
-            ContourSequence=[_contour(phantom, k, xy) for k, xy in polygons],
-        ))
-        ds.RTROIObservationsSequence.append(_item(
-            ObservationNumber=number, ReferencedROINumber=number, RTROIInterpretedType=kind,
-            ROIInterpreter="",
-        ))
+        ds.StructureSetROISequence.append(
+            _item(
+                ROINumber=number,
+                ReferencedFrameOfReferenceUID=frame,
+                ROIName=name,
+                ROIGenerationAlgorithm="AUTOMATIC",
+            )
+        )
+        ds.ROIContourSequence.append(
+            _item(
+                ROIDisplayColor=_ROI_COLOURS[name],
+                ReferencedROINumber=number,
+                ContourSequence=[_contour(phantom, k, xy) for k, xy in polygons],
+            )
+        )
+        ds.RTROIObservationsSequence.append(
+            _item(
+                ObservationNumber=number,
+                ReferencedROINumber=number,
+                RTROIInterpretedType=kind,
+                ROIInterpreter="",
+            )
+        )
     ds.save_as(folder / "1-001.dcm", enforce_file_format=True)
 
 
@@ -203,15 +253,19 @@ def _truth(phantom):
         "size_voxels": [phantom.matrix, phantom.matrix, phantom.slices],
         "spacing_mm": list(phantom.spacing_mm),
         "origin_lps_mm": list(phantom.origin_lps_mm),
-        "tumours": [{
-            "roi": "GTV-1",
-            "centre_lps_mm": list(tumour.centre_lps_mm),
-            "radii_mm": list(tumour.radii_mm),
-            "rotation": [list(row) for row in tumour.rotation],  # columns: directions of the radii
-            "volume_ml": tumour.volume_ml,
-            "centroid_lps_mm": list(tumour.centre_lps_mm),
-            "lung_contact": round(lung_contact(phantom), 3),
-        }],
+        "tumours": [
+            {
+                "roi": "GTV-1",
+                "centre_lps_mm": list(tumour.centre_lps_mm),
+                "radii_mm": list(tumour.radii_mm),
+                "rotation": [
+                    list(row) for row in tumour.rotation
+                ],  # columns: directions of the radii
+                "volume_ml": tumour.volume_ml,
+                "centroid_lps_mm": list(tumour.centre_lps_mm),
+                "lung_contact": round(lung_contact(phantom), 3),
+            }
+        ],
     }
 
 

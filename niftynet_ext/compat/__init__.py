@@ -10,7 +10,7 @@ Whatever this project patches is listed here. Every patch stands beside its reas
 - :mod:`niftynet_ext.compat.quiet`: TensorFlow's start-up noise is dropped
 - :mod:`niftynet_ext.compat.post_import`: what is done to a NiftyNet module once it is loaded; the
   wrappers for checks, seeds and checkpoints are in :mod:`niftynet_ext.training.driver` and
-  :mod:`niftynet_ext.training.ini_keys`
+  :mod:`niftynet_ext.checks.ini_keys`
 """
 
 
@@ -20,6 +20,7 @@ def install():
     :raises ImportError: TensorFlow is missing, with the command that installs it
     """
     from niftynet_ext.compat import post_import, scientific, tensorflow_v1
+
     scientific.install()
     tensorflow_v1.install()
     post_import.install()
@@ -30,4 +31,5 @@ def spec_in_place():
     :return: after :func:`install`, the import spec of what stands for ``tensorflow``
     """
     from niftynet_ext.compat import tensorflow_v1
+
     return tensorflow_v1.spec_in_place()

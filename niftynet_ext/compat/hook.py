@@ -7,6 +7,7 @@ TensorFlow and NumPy as they are. Nearly every script of NiftyNet's time imports
 file that imports both gets TensorFlow 1's names in either order. ``NIFTYNET_EXT_HOOK=0`` in the
 environment switches it off.
 """
+
 import os
 import sys
 
@@ -23,10 +24,11 @@ class NiftyNetFinder:
             what stands for ``tensorflow`` if that comes first
         """
         if fullname == "niftynet" or fullname == "tensorflow" and is_for_niftynet():
-            from niftynet_ext import compat
-            compat.install()
+            from niftynet_ext import activation
+
+            activation.activate()
             sys.meta_path.remove(cls)  # only now: a second try gets the same error message
-            return compat.spec_in_place() if fullname == "tensorflow" else None
+            return activation.tensorflow_spec() if fullname == "tensorflow" else None
 
 
 def is_for_niftynet():
@@ -36,8 +38,9 @@ def is_for_niftynet():
     frame = sys._getframe(2)
     while frame and "importlib._bootstrap" in frame.f_code.co_filename:
         frame = frame.f_back
-    return bool(frame) and any(name.partition(".")[0] == "niftynet"
-                               for name in frame.f_code.co_names)
+    return bool(frame) and any(
+        name.partition(".")[0] == "niftynet" for name in frame.f_code.co_names
+    )
 
 
 def is_hooked():

@@ -1,4 +1,5 @@
 """Modules of TensorFlow 1 that are put together from functions defined elsewhere."""
+
 import importlib
 import types
 
@@ -20,8 +21,10 @@ class LazyModule(types.ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in self._parts:
-            raise AttributeError(f"{self.__name__}.{name}: {self._lacks}, and niftynet_ext does "
-                                 f"not provide this part of it")
+            raise AttributeError(
+                f"{self.__name__}.{name}: {self._lacks}, and niftynet_ext does "
+                f"not provide this part of it"
+            )
         value = getattr(importlib.import_module(self._parts[name]), name)
         setattr(self, name, value)  # the next look-up is a plain one
         return value

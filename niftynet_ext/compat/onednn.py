@@ -1,4 +1,5 @@
 """Faults of TensorFlow on CPUs that NiftyNet's layers meet."""
+
 import functools
 import importlib
 
@@ -15,6 +16,7 @@ def thin_out_before_pointwise(conv2d_backprop_filter, constant_value):
     :param constant_value: of ``tensorflow.python.framework.tensor_util``
     :return: a function with the same parameters
     """
+
     def kernel_size(filter_sizes):
         """:return: (height, width), None where the graph does not know them yet"""
         operation = getattr(filter_sizes, "op", None)
@@ -27,14 +29,20 @@ def thin_out_before_pointwise(conv2d_backprop_filter, constant_value):
 
     @functools.wraps(conv2d_backprop_filter)
     def wrapper(input, filter_sizes, out_backprop, strides, padding, *args, **attributes):
-        if (not args and max(strides) > 1 and kernel_size(filter_sizes) == [1, 1]
-                # gradients hand attributes on as text or as bytes
-                and padding in ("SAME", b"SAME", "VALID", b"VALID")
-                and attributes.get("data_format", "NHWC") in ("NHWC", b"NHWC")):
+        if (
+            not args
+            and max(strides) > 1
+            and kernel_size(filter_sizes) == [1, 1]
+            # gradients hand attributes on as text or as bytes
+            and padding in ("SAME", b"SAME", "VALID", b"VALID")
+            and attributes.get("data_format", "NHWC") in ("NHWC", b"NHWC")
+        ):
             _, down, across, _ = strides
             input, strides = input[:, ::down, ::across, :], [1, 1, 1, 1]
-        return conv2d_backprop_filter(input, filter_sizes, out_backprop, strides, padding,
-                                      *args, **attributes)
+        return conv2d_backprop_filter(
+            input, filter_sizes, out_backprop, strides, padding, *args, **attributes
+        )
+
     return wrapper
 
 
@@ -49,11 +57,13 @@ def keep_volumes_padded(pad, pad_v2):
     :param pad_v2: likewise
     :return: a function with the parameters of ``pad``
     """
+
     @functools.wraps(pad)
     def wrapper(input, paddings, name=None):
         if getattr(getattr(input, "shape", None), "rank", None) == 5:  # of a tensor
             return pad_v2(input, paddings, input.dtype.as_numpy_dtype(0), name=name or "Pad")
         return pad(input, paddings, name=name)
+
     return wrapper
 
 
@@ -64,4 +74,5 @@ def install():
     gen_nn_ops = importlib.import_module("tensorflow.python.ops.gen_nn_ops")
     tensor_util = importlib.import_module("tensorflow.python.framework.tensor_util")
     gen_nn_ops.conv2d_backprop_filter = thin_out_before_pointwise(
-        gen_nn_ops.conv2d_backprop_filter, tensor_util.constant_value)
+        gen_nn_ops.conv2d_backprop_filter, tensor_util.constant_value
+    )

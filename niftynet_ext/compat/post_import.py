@@ -1,22 +1,13 @@
 """What happens to a NiftyNet module right after it is loaded (its file stays as it is)."""
+
 import sys
 import types
+from collections.abc import Callable
 from importlib import metadata
 
 import numpy as np
 
-from niftynet_ext.sampler import offer
-from niftynet_ext.spline import spline_weights
-from niftynet_ext.training import driver, ini_keys
-
-
-def register_short_names(factory):
-    """Teach NiftyNet's factories the short names of this project.
-
-    :param factory: the module ``niftynet.engine.application_factory``
-    """
-    from niftynet_ext import registry
-    registry.register(factory)
+from niftynet_ext.core.spline import spline_weights
 
 
 def accept_spaced_evaluations(factory):
@@ -24,17 +15,11 @@ def accept_spaced_evaluations(factory):
 
     :param factory: the module ``niftynet.engine.application_factory``
     """
+
     def create(cls, name):
         return factory.select_module(name.strip(), cls.type_str, cls.SUPPORTED)
+
     factory.EvaluationFactory.create = classmethod(create)
-
-
-def prepare_factory(factory):
-    """
-    :param factory: the module ``niftynet.engine.application_factory``
-    """
-    register_short_names(factory)
-    accept_spaced_evaluations(factory)
 
 
 def multiply_spline_kernel(module):
@@ -45,6 +30,7 @@ def multiply_spline_kernel(module):
 
     :param module: the module ``niftynet.layer.spatial_transformer``
     """
+
     def create_features(self):
         weights = [spline_weights(np.arange(spacing) / spacing) for spacing in self._knot_spacing]
         kernel = np.einsum("ai,bj,ck->abcijk", *weights)
@@ -97,28 +83,27 @@ def take_version_of_package(module):
     module.get_niftynet_version = lambda: version
 
 
-def extend_segmentation(module):
-    """The sampler and the ways of inference that this project adds.
+Action = Callable[[types.ModuleType], None]
+"""What is done to a module once it is loaded."""
 
-    :param module: the module ``niftynet.application.segmentation_application``
-    """
-    from niftynet_ext.inference import windows
-    offer.offer_sampler(module)
-    windows.choose(module)
-
-
-ACTIONS = {
-    "niftynet.application.segmentation_application": extend_segmentation,
-    "niftynet.engine.application_factory": prepare_factory,
-    "niftynet.engine.application_driver": driver.wrap_driver,
-    "niftynet.engine.image_window_dataset": end_without_autotuning,
-    "niftynet.layer.loss_classification_multi": take_absolute_value_of_tensors,
-    "niftynet.layer.spatial_transformer": multiply_spline_kernel,
-    "niftynet.io.misc_io": driver.check_folder_when_resolved,
-    "niftynet.utilities.versioning": take_version_of_package,
-    "niftynet.utilities.user_parameters_default": ini_keys.add_keys,
-    "niftynet.utilities.user_parameters_parser": ini_keys.check_keys_when_parsed,
+ACTIONS: dict[str, list[Action]] = {
+    "niftynet.engine.application_factory": [accept_spaced_evaluations],
+    "niftynet.engine.image_window_dataset": [end_without_autotuning],
+    "niftynet.layer.loss_classification_multi": [take_absolute_value_of_tensors],
+    "niftynet.layer.spatial_transformer": [multiply_spline_kernel],
+    "niftynet.utilities.versioning": [take_version_of_package],
 }
+
+
+def add_action(module_name: str, action: Action) -> None:
+    """Have something done to a module of NiftyNet once it is loaded.
+
+    :param module_name: dotted name; the module is not imported yet
+    :param action: function of the module; a second registration does nothing
+    """
+    actions = ACTIONS.setdefault(module_name, [])
+    if action not in actions:
+        actions.append(action)
 
 
 class PostImportFinder:
@@ -137,7 +122,7 @@ class PostImportFinder:
         if fullname not in ACTIONS:
             return None
         position = sys.meta_path.index(cls)
-        for finder in sys.meta_path[position + 1:]:
+        for finder in sys.meta_path[position + 1 :]:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 break
@@ -147,7 +132,8 @@ class PostImportFinder:
 
         def exec_module(module):
             execute(module)
-            ACTIONS[fullname](module)
+            for action in ACTIONS[fullname]:
+                action(module)
 
         spec.loader.exec_module = exec_module
         return spec

@@ -2,6 +2,7 @@
 
 ``TF_CPP_MIN_LOG_LEVEL=0`` (or 1) in the environment brings them back.
 """
+
 import contextlib
 import logging
 import os
@@ -10,9 +11,11 @@ import sys
 import tempfile
 
 # information and warnings in the two styles of TensorFlow's C++ log; errors stay
-NOISE = re.compile(rb"WARNING: All log messages before absl::|[IW]\d{4} \d\d:\d\d:|"
-                   rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |"
-                   rb"To enable the following instructions")
+NOISE = re.compile(
+    rb"WARNING: All log messages before absl::|[IW]\d{4} \d\d:\d\d:|"
+    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |"
+    rb"To enable the following instructions"
+)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
 """Names that NumPy, pandas, nibabel and Python have dropped since NiftyNet 0.6.0 (2019)."""
+
 import functools
 import importlib.util
 import sys
@@ -11,6 +12,7 @@ NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object, "st
 def install_numpy():
     """``np.int`` and its like, all over NiftyNet's readers and layers."""
     import numpy as np
+
     for name, kind in NUMPY_ALIASES.items():
         if name not in np.__dict__:
             setattr(np, name, kind)
@@ -38,6 +40,7 @@ def install_nibabel():
 def install_pandas():
     """What NiftyNet's aggregators and evaluators do with data frames, as pandas 0.2x did it."""
     import pandas as pd
+
     if not hasattr(pd.DataFrame, "append"):
         add_append(pd)
         accept_tuples_in_groupby(pd)
@@ -70,14 +73,16 @@ def add_append(pd):
             other = pd.Series(other)
         if isinstance(other, pd.Series):
             if other.name is None and not ignore_index:
-                raise TypeError("Can only append a Series if ignore_index=True "
-                                "or if the Series has a name")
+                raise TypeError(
+                    "Can only append a Series if ignore_index=True or if the Series has a name"
+                )
             other = other.to_frame().T.infer_objects()
         frames = [self, *other] if isinstance(other, (list, tuple)) else [self, other]
         # as pandas 1 did, an empty table takes the types of what is put into it
         frames = [frame for frame in frames if len(frame)] or frames[-1:]
-        return pd.concat(frames, ignore_index=ignore_index,
-                         verify_integrity=verify_integrity, sort=sort)
+        return pd.concat(
+            frames, ignore_index=ignore_index, verify_integrity=verify_integrity, sort=sort
+        )
 
     pd.DataFrame.append = append
 
@@ -87,6 +92,7 @@ def install_distutils():
     if "distutils" in sys.modules or importlib.util.find_spec("distutils") is not None:
         return
     from packaging.version import Version
+
     package, version = types.ModuleType("distutils"), types.ModuleType("distutils.version")
     package.__path__ = []
     version.LooseVersion = version.StrictVersion = Version

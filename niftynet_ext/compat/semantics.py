@@ -1,4 +1,5 @@
 """Functions of TensorFlow 1 whose namesakes in TensorFlow 2 are stricter, or gone."""
+
 import functools
 
 import numpy as np
@@ -8,10 +9,23 @@ from niftynet_ext.compat.lazy import LazyModule
 LEGACY_LAYERS = "tensorflow.python.keras.legacy_tf_layers"
 LAYERS = {
     "core": ("dense", "dropout", "flatten"),
-    "convolutional": ("conv1d", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose",
-                      "separable_conv1d", "separable_conv2d"),
-    "pooling": ("average_pooling1d", "average_pooling2d", "average_pooling3d",
-                "max_pooling1d", "max_pooling2d", "max_pooling3d"),
+    "convolutional": (
+        "conv1d",
+        "conv2d",
+        "conv2d_transpose",
+        "conv3d",
+        "conv3d_transpose",
+        "separable_conv1d",
+        "separable_conv2d",
+    ),
+    "pooling": (
+        "average_pooling1d",
+        "average_pooling2d",
+        "average_pooling3d",
+        "max_pooling1d",
+        "max_pooling2d",
+        "max_pooling3d",
+    ),
 }
 
 
@@ -25,6 +39,7 @@ def cast_outputs(py_func):
     :param py_func: ``tf.compat.v1.py_func``
     :return: a function with the same parameters
     """
+
     @functools.wraps(py_func)
     def wrapper(func, inp, Tout, *args, **kwargs):  # noqa: N803  (TensorFlow's name)
         single = not isinstance(Tout, (list, tuple))
@@ -46,6 +61,7 @@ def cast_outputs(py_func):
             return [cast(value, dtype) for value, dtype in zip(out, types_, strict=True)]
 
         return py_func(cast_func, inp, Tout, *args, **kwargs)
+
     return wrapper
 
 
@@ -66,11 +82,13 @@ def accept_whole_floats(get_variable):
     :param get_variable: ``tf.compat.v1.get_variable``
     :return: a function with the same parameters
     """
+
     @functools.wraps(get_variable)
     def wrapper(name, shape=None, *args, **kwargs):
         if isinstance(shape, (list, tuple)):
             shape = [whole_number(size) for size in shape]
         return get_variable(name, shape, *args, **kwargs)
+
     return wrapper
 
 
@@ -85,20 +103,25 @@ def regularise_at_once(get_variable, tf):
     :param tf: the module that stands for ``tensorflow``
     :return: a function with the same parameters
     """
+
     @functools.wraps(get_variable)
-    def wrapper(name, shape=None, dtype=None, initializer=None, regularizer=None, *args,
-                **kwargs):
+    def wrapper(name, shape=None, dtype=None, initializer=None, regularizer=None, *args, **kwargs):
         def collect(variable):
             """:return: None: TensorFlow has nothing left to collect"""
             graph, name = variable.graph, variable.op.name
-            with graph.colocate_with(variable.op), tf.name_scope(name + "/Regularizer/"), \
-                    tf.init_scope():  # not part of a loop around the layer
+            with (
+                graph.colocate_with(variable.op),
+                tf.name_scope(name + "/Regularizer/"),
+                tf.init_scope(),
+            ):  # not part of a loop around the layer
                 penalty = regularizer(variable)
             if penalty is not None:
                 tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, penalty)
 
-        return get_variable(name, shape, dtype, initializer, regularizer and collect, *args,
-                            **kwargs)
+        return get_variable(
+            name, shape, dtype, initializer, regularizer and collect, *args, **kwargs
+        )
+
     return wrapper
 
 
@@ -112,9 +135,11 @@ def map_as_written(map_fn, do_not_convert):
     :param do_not_convert: ``tf.autograph.experimental.do_not_convert``
     :return: a function with the same parameters
     """
+
     @functools.wraps(map_fn)
     def wrapper(fn, *args, **kwargs):
         return map_fn(do_not_convert(fn), *args, **kwargs)
+
     return wrapper
 
 
@@ -125,8 +150,11 @@ def legacy_layers():
 
     :return: module
     """
-    parts = {function: f"{LEGACY_LAYERS}.{module}"
-             for module, functions in LAYERS.items() for function in functions}
+    parts = {
+        function: f"{LEGACY_LAYERS}.{module}"
+        for module, functions in LAYERS.items()
+        for function in functions
+    }
     return LazyModule("tensorflow.layers", parts, "tf.layers ended with TensorFlow 2.15")
 
 

@@ -6,6 +6,7 @@ NiftyNet 0.6.0 and every plugin named in an ini file do ``import tensorflow as t
 are looked up in ``compat.v1`` first, then in TensorFlow itself. The real module keeps its names,
 for whoever imported it before; but graphs take the place of eager execution in the whole process.
 """
+
 import importlib
 import importlib.machinery
 import sys
@@ -18,7 +19,8 @@ NO_TENSORFLOW = (
     "NiftyNet needs TensorFlow 2.15 to 2.21, which is not installed in this environment.\n"
     "Install it with one of:\n"
     "    pip install 'tensorflow-cpu<2.22'           (no graphics card)\n"
-    "    pip install 'tensorflow[and-cuda]<2.22'     (NVIDIA graphics card)")
+    "    pip install 'tensorflow[and-cuda]<2.22'     (NVIDIA graphics card)"
+)
 
 
 class TensorFlowV1(types.ModuleType):
@@ -31,11 +33,15 @@ class TensorFlowV1(types.ModuleType):
     def __init__(self, real, v1):
         super().__init__("tensorflow", real.__doc__)
         self.__dict__.update(
-            _real=real, _v1=v1,
+            _real=real,
+            _v1=v1,
             # importing `tensorflow.python...` and `importlib.reload` go through these
-            __path__=real.__path__, __file__=real.__file__,
-            __spec__=real.__spec__, __loader__=real.__loader__,
-            __version__=real.__version__)
+            __path__=real.__path__,
+            __file__=real.__file__,
+            __spec__=real.__spec__,
+            __loader__=real.__loader__,
+            __version__=real.__version__,
+        )
 
     def __getattr__(self, name):
         for module in (self._v1, self._real):

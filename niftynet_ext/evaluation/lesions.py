@@ -2,10 +2,11 @@
 
 A lesion is a connected component; voxels that share a face, an edge or a corner are connected.
 """
+
 import numpy as np
 from scipy import ndimage
 
-from niftynet_ext.evaluation.masks import bounding_box, check_pair
+from data_prep.core.masks import bounding_box, check_pair
 
 MIN_OVERLAP = 0.1
 """Share of a lesion's voxels that the other mask must cover."""
@@ -28,8 +29,11 @@ def lesion_counts(prediction, reference):
     prediction, reference = prediction[box], reference[box]
     covered = _covered_shares(reference, prediction)
     true = _covered_shares(prediction, reference)
-    return {"lesions": len(covered), "lesions_found": int((covered >= MIN_OVERLAP).sum()),
-            "lesions_false": int((true < MIN_OVERLAP).sum())}
+    return {
+        "lesions": len(covered),
+        "lesions_found": int((covered >= MIN_OVERLAP).sum()),
+        "lesions_false": int((true < MIN_OVERLAP).sum()),
+    }
 
 
 def components(mask):

@@ -4,9 +4,10 @@ A slice is TP where both masks have a pixel in it, FN where only the reference h
 the prediction has; slices where neither has do not count. Dice2D is defined on TP and FN slices (0
 on FN), surface distances on TP slices; FN and FP slices are counted beside them.
 """
+
 import numpy as np
 
-from niftynet_ext.evaluation.masks import boundary, bounding_box, check_pair, check_spacing
+from data_prep.core.masks import boundary, bounding_box, check_pair, check_spacing
 from niftynet_ext.evaluation.surface import nearest_distances
 
 TP, FN, FP = "TP", "FN", "FP"
@@ -44,8 +45,15 @@ def slice_scores(prediction, reference, spacing_mm):
     both = np.flatnonzero(used & (kind == TP))
     msd[both], hd95[both] = _distances(*(mask[both] for mask in pair), spacing_mm[1::-1])
     area_mm2 = spacing_mm[0] * spacing_mm[1]
-    columns = (np.arange(len(kind)) + box[2].start, kind, dice, msd, hd95,
-               wanted * area_mm2, predicted * area_mm2)
+    columns = (
+        np.arange(len(kind)) + box[2].start,
+        kind,
+        dice,
+        msd,
+        hd95,
+        wanted * area_mm2,
+        predicted * area_mm2,
+    )
     return {name: column[used] for name, column in zip(COLUMNS, columns, strict=True)}
 
 

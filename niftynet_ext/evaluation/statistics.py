@@ -1,4 +1,5 @@
 """How sure the means are, and whether two models differ: with patients as the units."""
+
 import numpy as np
 from scipy.stats import wilcoxon
 
@@ -21,7 +22,8 @@ def bootstrap_mean(sums, counts, seed):
     if np.count_nonzero(counts) < 2:
         return np.nan, np.nan
     draws = np.random.default_rng(seed).multinomial(
-        len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
+        len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES
+    )
     totals = draws @ counts
     means = (draws @ sums)[totals > 0] / totals[totals > 0]
     tail = 50 * (1 - LEVEL)

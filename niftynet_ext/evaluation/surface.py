@@ -4,19 +4,14 @@ A surface is the set of the mask's boundary voxels (:func:`~.masks.boundary`), e
 voxel's centre. Distance to an empty mask is the minimum over nothing in eq. 5: infinite. Between
 two empty masks it is 0. So a missed tumour counts as the worst there is, and never drops out.
 """
+
 from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
-from niftynet_ext.evaluation.masks import (
-    boundary,
-    boundary_points,
-    bounding_box,
-    check_pair,
-    check_spacing,
-)
+from data_prep.core.masks import boundary, boundary_points, bounding_box, check_pair, check_spacing
 
 NEAR_MM = 20.0
 """Up to here a search tree finds the nearest point in about a microsecond, and as fast that there
@@ -56,6 +51,7 @@ def surface_distances(prediction, reference, spacing_mm):
         if far > MANY and prediction.size < DENSE * far:
             return _mapped_distances(prediction, reference, spacing_mm)
         return None
+
     return nearest_distances(*points, mapped)
 
 
@@ -70,10 +66,11 @@ def _mapped_distances(prediction, reference, spacing_mm):
     edges = [boundary(mask) for mask in (prediction, reference)]
     found = []
     for own, other in (edges, edges[::-1]):
-        nearest = distance_transform_edt(~other, spacing_mm, return_distances=False,
-                                         return_indices=True)
+        nearest = distance_transform_edt(
+            ~other, spacing_mm, return_distances=False, return_indices=True
+        )
         steps = (nearest[:, own] - np.array(np.nonzero(own))) * spacing_mm[:, None]
-        found.append(np.sqrt((steps ** 2).sum(axis=0)))
+        found.append(np.sqrt((steps**2).sum(axis=0)))
     return SurfaceDistances(*found)
 
 
@@ -89,10 +86,13 @@ def nearest_distances(points, others, if_far=lambda far: None):
         return SurfaceDistances(np.full(len(points), np.inf), np.full(len(others), np.inf))
     # cells are halved in space and not at the median: on a lattice, whose coordinates are mostly
     # ties, the tree is built in a fraction of the time and searched as fast
-    searches = [(own, KDTree(other, balanced_tree=False))
-                for own, other in ((points, others), (others, points))]
-    found = SurfaceDistances(*(tree.query(own, distance_upper_bound=NEAR_MM)[0]
-                               for own, tree in searches))
+    searches = [
+        (own, KDTree(other, balanced_tree=False))
+        for own, other in ((points, others), (others, points))
+    ]
+    found = SurfaceDistances(
+        *(tree.query(own, distance_upper_bound=NEAR_MM)[0] for own, tree in searches)
+    )
     far = [np.isinf(distances) for distances in found]
     otherwise = if_far(sum(map(np.count_nonzero, far)))
     if otherwise is not None:

@@ -1,4 +1,5 @@
 """Windows of a volume put together: where they overlap, their mean, weighted towards centres."""
+
 import functools
 
 import numpy as np
@@ -16,8 +17,9 @@ def gaussian(shape):
     :param shape: three sides of the window, in voxels
     :return: (X, Y, Z) float32, 1 in the centre
     """
-    along = [np.exp(-0.5 * ((np.arange(side) - (side - 1) / 2) / (side * SIGMA)) ** 2)
-             for side in shape]
+    along = [
+        np.exp(-0.5 * ((np.arange(side) - (side - 1) / 2) / (side * SIGMA)) ** 2) for side in shape
+    ]
     weights = np.einsum("x,y,z->xyz", *along)
     return np.maximum(weights / weights.max(), LEAST_WEIGHT).astype(np.float32)
 
@@ -38,10 +40,13 @@ class Blend:
         :param window: (x, y, z, channels); what lies beyond the volume (padding) is left out
         :param first: voxel of the volume that the window begins at
         """
-        inside = tuple(slice(0, min(side, whole - start)) for side, whole, start in zip(
-            window.shape[:3], self.sums.shape[:3], first, strict=True))
-        there = tuple(slice(start, start + part.stop)
-                      for start, part in zip(first, inside, strict=True))
+        inside = tuple(
+            slice(0, min(side, whole - start))
+            for side, whole, start in zip(window.shape[:3], self.sums.shape[:3], first, strict=True)
+        )
+        there = tuple(
+            slice(start, start + part.stop) for start, part in zip(first, inside, strict=True)
+        )
         weights = gaussian(window.shape[:3])[inside][..., np.newaxis]
         self.sums[there] += weights * window[inside]
         self.weights[there] += weights

@@ -3,13 +3,14 @@
 NiftyNet cuts a volume into windows and lets the last one win where they overlap, which leaves
 seams; and it stops at a volume that is smaller than the window.
 """
+
 import numpy as np
 import tensorflow as tf
 from niftynet.engine.image_window import LOCATION_FORMAT
 from niftynet.engine.sampler_grid_v2 import GridSampler, grid_spatial_coordinates
 from niftynet.engine.windows_aggregator_grid import GridSamplesAggregator
 
-from niftynet_ext.choices import GRID, WHOLE
+from niftynet_ext.core.choices import GRID, WHOLE
 from niftynet_ext.inference.blending import Blend
 
 
@@ -27,7 +28,7 @@ def evenly(size, window, step):
 def placement(kind, shape, window, border, multiple):
     """Where the windows of one volume lie.
 
-    :param kind: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS` but ``grid``
+    :param kind: one of :data:`niftynet_ext.core.choices.INFERENCE_WINDOWS` but ``grid``
     :param shape: (X, Y, Z) of the volume
     :param window: three sides; of no matter for the whole volume
     :param border: half the overlap of neighbours, at least; 0: an eighth of that side
@@ -38,11 +39,12 @@ def placement(kind, shape, window, border, multiple):
     """
     if kind == WHOLE:
         window, border = tuple(-(-side // multiple) * multiple for side in shape), (0, 0, 0)
-    steps = [side - 2 * (width or side // 8)
-             for side, width in zip(window, border, strict=True)]
+    steps = [side - 2 * (width or side // 8) for side, width in zip(window, border, strict=True)]
     if min(steps) < 1:
-        raise ValueError(f"border = {tuple(border)} leaves nothing of windows of {tuple(window)}: "
-                         "expected less than half of each side")
+        raise ValueError(
+            f"border = {tuple(border)} leaves nothing of windows of {tuple(window)}: "
+            "expected less than half of each side"
+        )
     along = map(evenly, map(max, shape, window), window, steps)
     return window, np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 3)
 
@@ -54,8 +56,9 @@ def cut(image, first, window):
     :param window: three sides
     :return: (*window, ...), the image's edge repeated where the window reaches beyond it
     """
-    part = image[tuple(slice(start, start + side)
-                       for start, side in zip(first, window, strict=True))]
+    part = image[
+        tuple(slice(start, start + side) for start, side in zip(first, window, strict=True))
+    ]
     missing = [(0, side - there) for side, there in zip(window, part.shape[:3], strict=True)]
     if not any(after for _, after in missing):
         return part
@@ -65,7 +68,7 @@ def cut(image, first, window):
 def infer_volume(kind, image, window, border, multiple, infer):
     """A volume in windows, as ``net_segment inference`` does it.
 
-    :param kind: one of :data:`niftynet_ext.choices.INFERENCE_WINDOWS`
+    :param kind: one of :data:`niftynet_ext.core.choices.INFERENCE_WINDOWS`
     :param image: (X, Y, Z, channels)
     :param window: three sides; below 1 the whole side
     :param border: three widths; see ``inference_windows``
@@ -88,8 +91,9 @@ def infer_volume(kind, image, window, border, multiple, infer):
 
 def infer_grid(image, window, border, infer):
     """As NiftyNet's grid sampler cuts and its aggregator pastes: the last window wins."""
-    corners = grid_spatial_coordinates(
-        0, {"image": image.shape[:3]}, {"image": window}, border)["image"]
+    corners = grid_spatial_coordinates(0, {"image": image.shape[:3]}, {"image": window}, border)[
+        "image"
+    ]
     result = None
     for first, last in corners[:, 1:].reshape(-1, 2, 3):
         found = infer(image[tuple(map(slice, first, last))])
@@ -126,17 +130,22 @@ class SeamlessSampler(GridSampler):
             image = data["image"]
             sides = self.window.match_image_shapes({"image": image.shape})["image"]
             window, corners = placement(
-                self.kind, image.shape[:3], sides[:3], self.border_size, self.multiple)
+                self.kind, image.shape[:3], sides[:3], self.border_size, self.multiple
+            )
             # whole batches only; the aggregator leaves out what comes twice
             missing = -len(corners) % self.batch_size
             for first in np.concatenate([corners, corners[:1].repeat(missing, axis=0)]):
                 location = np.array([[image_id, *first, *(first + window)]], np.int32)
-                output = {"image": cut(image, first, window)[np.newaxis],
-                          LOCATION_FORMAT.format("image"): location}
+                output = {
+                    "image": cut(image, first, window)[np.newaxis],
+                    LOCATION_FORMAT.format("image"): location,
+                }
                 yield output
         if output is None:
-            raise ValueError("inference found no volume to read: look at csv_file of the image, "
-                             "dataset_split_file and dataset_to_infer")
+            raise ValueError(
+                "inference found no volume to read: look at csv_file of the image, "
+                "dataset_split_file and dataset_to_infer"
+            )
         yield {name: np.full_like(value, -1) for name, value in output.items()}
 
 
@@ -159,8 +168,7 @@ class BlendingAggregator(GridSamplesAggregator):
                 self.csv_out, self.seen = {}, set()
                 # also sets the image's number, and pads as volume_padding_size asks
                 shape = self._initialise_empty_image(image_id, 1, np.uint8).shape[:3]
-                self.blends = {key: Blend(shape, found.shape[-1])
-                               for key, found in window.items()}
+                self.blends = {key: Blend(shape, found.shape[-1]) for key, found in window.items()}
             if tuple(first) in self.seen:
                 continue
             self.seen.add(tuple(first))
@@ -182,8 +190,10 @@ def choose(module):
     :param module: ``niftynet.application.segmentation_application``
     """
     application = module.SegmentationApplication
-    grid_sampler, grid_aggregator = (application.initialise_grid_sampler,
-                                     application.initialise_grid_aggregator)
+    grid_sampler, grid_aggregator = (
+        application.initialise_grid_sampler,
+        application.initialise_grid_aggregator,
+    )
 
     def kind(self):
         return getattr(self.action_param, "inference_windows", GRID)
@@ -191,24 +201,35 @@ def choose(module):
     def initialise_grid_sampler(self):
         if kind(self) == GRID:
             return grid_sampler(self)
-        from niftynet_ext.training.preflight_files import window_multiple  # only if chosen
+        from niftynet_ext.network.window_checks import window_multiple  # only if chosen
+
         tf.logging.info("inference_windows = %s", kind(self))
-        self.sampler = [[SeamlessSampler(
-            kind(self), window_multiple(self.net_param.name), reader=reader,
-            window_sizes=self.data_param,
-            batch_size=self.net_param.batch_size,
-            spatial_window_size=self.action_param.spatial_window_size,
-            window_border=self.action_param.border,
-            queue_length=self.net_param.queue_length) for reader in self.readers]]
+        self.sampler = [
+            [
+                SeamlessSampler(
+                    kind(self),
+                    window_multiple(self.net_param.name),
+                    reader=reader,
+                    window_sizes=self.data_param,
+                    batch_size=self.net_param.batch_size,
+                    spatial_window_size=self.action_param.spatial_window_size,
+                    window_border=self.action_param.border,
+                    queue_length=self.net_param.queue_length,
+                )
+                for reader in self.readers
+            ]
+        ]
         return None
 
     def initialise_grid_aggregator(self):
         if kind(self) == GRID:
             return grid_aggregator(self)
         self.output_decoder = BlendingAggregator(
-            image_reader=self.readers[0], output_path=self.action_param.save_seg_dir,
+            image_reader=self.readers[0],
+            output_path=self.action_param.save_seg_dir,
             interp_order=self.action_param.output_interp_order,
-            postfix=self.action_param.output_postfix)
+            postfix=self.action_param.output_postfix,
+        )
         return None
 
     application.initialise_grid_sampler = initialise_grid_sampler

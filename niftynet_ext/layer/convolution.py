@@ -1,10 +1,11 @@
 """Convolution without bias, dilated or not, in the form that is fast on this machine."""
+
 import tensorflow as tf
 from niftynet.layer import convolution as niftynet_convolution
 from niftynet.layer.base_layer import TrainableLayer
 
+from niftynet_ext.layer.compilation import has_onednn
 from niftynet_ext.layer.ddc import DDCLayer, dims
-from niftynet_ext.layer.kernels import has_onednn
 from niftynet_ext.layer.winograd import winograd, winograd_pays
 
 
@@ -20,12 +21,16 @@ def convolve(inputs, kernel, dilation):
         return winograd(inputs, kernel, dilation)
     if has_onednn() and dilation > 1:
         return dilated(inputs, kernel, dilation)
-    if has_onednn() and kernel.shape.as_list()[:3] == [3, 3, 3] and half_fills_vectors(
-            inputs, kernel):
+    if (
+        has_onednn()
+        and kernel.shape.as_list()[:3] == [3, 3, 3]
+        and half_fills_vectors(inputs, kernel)
+    ):
         return paired(inputs, kernel)
     # TensorFlow dilates by convolving sub-grids (space to batch): plain conv3d for cuDNN
-    return tf.nn.convolution(input=inputs, filter=kernel, dilation_rate=[dilation] * 3,
-                             padding="SAME", name="conv")
+    return tf.nn.convolution(
+        input=inputs, filter=kernel, dilation_rate=[dilation] * 3, padding="SAME", name="conv"
+    )
 
 
 def dilated(inputs, kernel, dilation):
@@ -43,10 +48,11 @@ def dilated(inputs, kernel, dilation):
 
         def gradient(dy):
             dx = tf.raw_ops.Conv3DBackpropInputV2(
-                input_sizes=tf.shape(x), filter=w, out_backprop=dy, dilations=dilations, **options)
+                input_sizes=tf.shape(x), filter=w, out_backprop=dy, dilations=dilations, **options
+            )
             dw = tf.raw_ops.Conv3DBackpropFilterV2(
-                input=sub_grids(x), filter_sizes=tf.shape(w), out_backprop=sub_grids(dy),
-                **options)
+                input=sub_grids(x), filter_sizes=tf.shape(w), out_backprop=sub_grids(dy), **options
+            )
             return dx, dw
 
         return tf.raw_ops.Conv3D(input=x, filter=w, dilations=dilations, **options), gradient
@@ -76,11 +82,14 @@ def paired(inputs, kernel):
 
         def gradient(dy):
             dx = tf.raw_ops.Conv3DBackpropInputV2(
-                input_sizes=tf.shape(x), filter=w, out_backprop=dy, strides=[1] * 5,
-                padding="SAME")
+                input_sizes=tf.shape(x), filter=w, out_backprop=dy, strides=[1] * 5, padding="SAME"
+            )
             dpair = tf.raw_ops.Conv3DBackpropFilterV2(
-                input=x, filter_sizes=tf.shape(pair), out_backprop=tf.reshape(
-                    dy, [batch, width, height, depth // 2, 2 * n_out]), **wide)
+                input=x,
+                filter_sizes=tf.shape(pair),
+                out_backprop=tf.reshape(dy, [batch, width, height, depth // 2, 2 * n_out]),
+                **wide,
+            )
             return dx, dpair[:, :, :3, :, :n_out] + dpair[:, :, 1:, :, n_out:]
 
         pairs = tf.raw_ops.Conv3D(input=x, filter=pair, **wide)
@@ -101,8 +110,10 @@ def convolve_in_cells(inputs, kernel, factor):
     if not has_onednn():
         return DDCLayer(factor)(convolve(inputs, kernel, dilation=1))
     before = [[offset, factor - 1 - offset] for offset in range(factor)]
-    shifted = tf.stack([tf.pad(kernel, [x, y, z, [0, 0], [0, 0]])
-                        for z in before for y in before for x in before], axis=-1)
+    shifted = tf.stack(
+        [tf.pad(kernel, [x, y, z, [0, 0], [0, 0]]) for z in before for y in before for x in before],
+        axis=-1,
+    )
     side, _, _, channels, n_out, n_voxels = shifted.shape.as_list()
     wide = tf.reshape(shifted, [side, side, side, channels, n_out * n_voxels])
     return tf.nn.conv3d(inputs, wide, [1, factor, factor, factor, 1], "SAME")
@@ -118,8 +129,16 @@ class ConvLayer(TrainableLayer):
     :param name: scope name
     """
 
-    def __init__(self, n_output_chns, kernel_size, dilation=1, ddc_factor=1,
-                 w_initializer=None, w_regularizer=None, name="conv"):
+    def __init__(
+        self,
+        n_output_chns,
+        kernel_size,
+        dilation=1,
+        ddc_factor=1,
+        w_initializer=None,
+        w_regularizer=None,
+        name="conv",
+    ):
         super().__init__(name=name)
         self.n_output_chns = n_output_chns
         self.kernel_size = kernel_size
@@ -134,8 +153,9 @@ class ConvLayer(TrainableLayer):
         :return: (batch, X/r, Y/r, Z/r, n_output_chns * r^3), r the factor of the DDC
         """
         shape = [self.kernel_size] * 3 + [inputs.shape.as_list()[-1], self.n_output_chns]
-        kernel = tf.get_variable("w", shape, initializer=self.initializers["w"],
-                                 regularizer=self.regularizers["w"])
+        kernel = tf.get_variable(
+            "w", shape, initializer=self.initializers["w"], regularizer=self.regularizers["w"]
+        )
         kernel = tf.cast(kernel, inputs.dtype)
         if self.ddc_factor > 1:
             return convolve_in_cells(inputs, kernel, self.ddc_factor)

@@ -1,4 +1,5 @@
 """Dense down-sampling convolution (DDC): space to channels."""
+
 import tensorflow as tf
 from niftynet.layer.base_layer import Layer
 
@@ -40,4 +41,4 @@ class DDCLayer(Layer):
         batch, x, y, z, channels = dims(inputs)
         cells = tf.reshape(inputs, [batch, x // r, r, y // r, r, z // r, r, channels])
         cells = tf.transpose(cells, [0, 1, 3, 5, 7, 6, 4, 2])
-        return tf.reshape(cells, [batch, x // r, y // r, z // r, channels * r ** 3])
+        return tf.reshape(cells, [batch, x // r, y // r, z // r, channels * r**3])

@@ -1,4 +1,5 @@
 """Dense up-sampling convolution (DUC): channels to space."""
+
 import tensorflow as tf
 from niftynet.layer.base_layer import Layer
 
@@ -29,9 +30,9 @@ class DUCLayer(Layer):
         """
         r = self.factor
         batch, x, y, z, channels = dims(inputs)
-        if channels % r ** 3:
-            raise ValueError(f"DUC by {r} needs a multiple of {r ** 3} channels, got {channels}")
-        out = channels // r ** 3
+        if channels % r**3:
+            raise ValueError(f"DUC by {r} needs a multiple of {r**3} channels, got {channels}")
+        out = channels // r**3
         cells = tf.reshape(inputs, [batch, x, y, z, r, r, r, out])
         cells = tf.transpose(cells, [0, 1, 4, 2, 5, 3, 6, 7])
         return tf.reshape(cells, [batch, x * r, y * r, z * r, out])

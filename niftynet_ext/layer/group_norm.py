@@ -1,4 +1,5 @@
 """Group normalisation with the activation behind it, and the convolution before both."""
+
 import tensorflow as tf
 from niftynet.layer.activation import ActiLayer
 from niftynet.layer.base_layer import TrainableLayer
@@ -22,8 +23,10 @@ class GroupNormLayer(TrainableLayer):
     def __init__(self, regularizer=None, n_groups=N_GROUPS, name="gn"):
         super().__init__(name=name)
         self.n_groups = n_groups
-        self.initializers = {"beta": tf.constant_initializer(0.0),
-                             "gamma": tf.constant_initializer(1.0)}
+        self.initializers = {
+            "beta": tf.constant_initializer(0.0),
+            "gamma": tf.constant_initializer(1.0),
+        }
         self.regularizers = {"beta": regularizer, "gamma": regularizer}
 
     def layer_op(self, inputs, alpha=None, cell=1):
@@ -37,18 +40,28 @@ class GroupNormLayer(TrainableLayer):
         """
         channels = inputs.shape.as_list()[-1] // cell
         if channels % self.n_groups:
-            raise ValueError(f"group normalisation of {channels} channels in {self.n_groups} "
-                             f"groups: channels must be a multiple of groups")
+            raise ValueError(
+                f"group normalisation of {channels} channels in {self.n_groups} "
+                f"groups: channels must be a multiple of groups"
+            )
         beta, gamma = (
-            tf.get_variable(name, shape=[1, 1, 1, 1, channels],
-                            initializer=self.initializers[name],
-                            regularizer=self.regularizers[name])
-            for name in ("beta", "gamma"))
+            tf.get_variable(
+                name,
+                shape=[1, 1, 1, 1, channels],
+                initializer=self.initializers[name],
+                regularizer=self.regularizers[name],
+            )
+            for name in ("beta", "gamma")
+        )
         of_channels = [gamma, beta, tf.ones(channels) if alpha is None else alpha]
         if cell > 1:
-            of_channels = [tf.reshape(
-                tf.tile(tf.reshape(one, [channels, 1]), [1, cell]),
-                one.shape.as_list()[:-1] + [channels * cell]) for one in of_channels]
+            of_channels = [
+                tf.reshape(
+                    tf.tile(tf.reshape(one, [channels, 1]), [1, cell]),
+                    one.shape.as_list()[:-1] + [channels * cell],
+                )
+                for one in of_channels
+            ]
         return group_norm(inputs, *of_channels, self.n_groups)
 
 
@@ -66,8 +79,12 @@ class PReLUSlopeLayer(TrainableLayer):
 
     def layer_op(self, channels):
         """:return: (channels,) one slope for each channel"""
-        return tf.get_variable("alpha", channels, initializer=self.initializers["alpha"],
-                               regularizer=self.regularizers["alpha"])
+        return tf.get_variable(
+            "alpha",
+            channels,
+            initializer=self.initializers["alpha"],
+            regularizer=self.regularizers["alpha"],
+        )
 
 
 def norm_and_activate(inputs, acti_func, regularizer, suffix, cell=1):
@@ -100,8 +117,16 @@ class ConvGNLayer(TrainableLayer):
     :param name: scope name; ``_gn`` and the activation's name are appended as NiftyNet does
     """
 
-    def __init__(self, n_output_chns, kernel_size, acti_func=None, ddc_factor=1,
-                 w_initializer=None, w_regularizer=None, name="conv"):
+    def __init__(
+        self,
+        n_output_chns,
+        kernel_size,
+        acti_func=None,
+        ddc_factor=1,
+        w_initializer=None,
+        w_regularizer=None,
+        name="conv",
+    ):
         super().__init__(name="_".join(filter(None, (name, "gn", acti_func))))
         self.n_output_chns = n_output_chns
         self.kernel_size = kernel_size
@@ -116,8 +141,14 @@ class ConvGNLayer(TrainableLayer):
         :return: (batch, X/r, Y/r, Z/r, n_output_chns * r^3), r the factor of the DDC
         """
         regularizer = self.regularizers["w"]
-        flow = ConvLayer(self.n_output_chns, self.kernel_size, ddc_factor=self.ddc_factor,
-                         w_initializer=self.initializers["w"], w_regularizer=regularizer,
-                         name="conv_")(inputs)
-        return norm_and_activate(flow, self.acti_func, regularizer, suffix="",
-                                 cell=self.ddc_factor ** 3)
+        flow = ConvLayer(
+            self.n_output_chns,
+            self.kernel_size,
+            ddc_factor=self.ddc_factor,
+            w_initializer=self.initializers["w"],
+            w_regularizer=regularizer,
+            name="conv_",
+        )(inputs)
+        return norm_and_activate(
+            flow, self.acti_func, regularizer, suffix="", cell=self.ddc_factor**3
+        )

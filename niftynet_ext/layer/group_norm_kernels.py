@@ -4,15 +4,16 @@
 ``max(y, 0) + alpha * min(y, 0)``. Forwards: two sums over space in one go and one pass that writes.
 Backwards, by a gradient of its own: three sums in one go and one pass; ``y`` is computed again, not
 kept, so a layer keeps its input alone. On a processor each direction is compiled
-(:mod:`niftynet_ext.layer.kernels`). Sums and coefficients are float32 whatever the input is.
+(:mod:`niftynet_ext.layer.compilation`). Sums and coefficients are float32 whatever the input is.
 """
+
 import functools
 import operator
 
 import tensorflow as tf
 
+from niftynet_ext.layer.compilation import compiled, compiles
 from niftynet_ext.layer.ddc import dims
-from niftynet_ext.layer.kernels import compiled, compiles
 
 EPSILON = 1e-5
 # XLA does not vectorise a sum over space of terms that are computed on the fly. It does vectorise
@@ -119,11 +120,11 @@ def backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups):
 
     terms = []  # of dy, of dy * (x - mean), of the gradient by alpha
     middle, scale_there = in_slab(mean), in_slab(scale)
-    for part, dz_part in zip(slabs(x), slabs(dz)):  # noqa: B905  (Python 3.7 has no `strict`)
+    for part, dz_part in zip(slabs(x), slabs(dz)):
         centred = part - middle
         dy, negative = before_activation(centred, dz_part, scale_there)
         terms.append([dy, dy * centred, dz_part * negative])
-    dy_sum, dy_x, dalpha = (over_space(one) for one in zip(*terms))  # noqa: B905
+    dy_sum, dy_x, dalpha = (over_space(one) for one in zip(*terms))
     dy_x = dy_x * inverse  # x normalised
     count = group_size(x, n_groups)
     slope = -over_group(gamma * dy_x, n_groups) * tf.square(inverse) / count
@@ -131,9 +132,13 @@ def backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups):
     centred = tf.cast(x, tf.float32) - in_image(mean)
     dy, _ = before_activation(centred, tf.cast(dz, tf.float32), in_image(scale))
     dx = dy * in_image(scale) + (centred * in_image(slope) + in_image(offset))
-    return [tf.cast(dx, x.dtype),
-            *(tf.reshape(tf.reduce_sum(one, axis=0), shape)
-              for one, shape in zip((dy_x, dy_sum, dalpha), shapes))]  # noqa: B905
+    return [
+        tf.cast(dx, x.dtype),
+        *(
+            tf.reshape(tf.reduce_sum(one, axis=0), shape)
+            for one, shape in zip((dy_x, dy_sum, dalpha), shapes)
+        ),
+    ]
 
 
 def group_norm(inputs, gamma, beta, alpha, n_groups):
@@ -145,6 +150,7 @@ def group_norm(inputs, gamma, beta, alpha, n_groups):
     :param n_groups: groups of consecutive channels; C is a multiple of it
     :return: (batch, X, Y, Z, C)
     """
+
     @tf.custom_gradient
     def normalise(x, gamma, beta, alpha):
         output, mean, inverse = forward(x, gamma, beta, alpha, n_groups)
@@ -152,7 +158,7 @@ def group_norm(inputs, gamma, beta, alpha, n_groups):
 
         def gradient(dz):
             gradients = backward(x, dz, mean, inverse, gamma, beta, alpha, n_groups)
-            for one, value in zip(gradients, (x, gamma, beta, alpha)):  # noqa: B905
+            for one, value in zip(gradients, (x, gamma, beta, alpha)):
                 one.set_shape(value.shape)
             return gradients
 

@@ -1,4 +1,5 @@
 """Residual block with hybrid dilated convolution."""
+
 import tensorflow as tf
 from niftynet.layer.base_layer import TrainableLayer
 
@@ -19,8 +20,15 @@ class HighResBlock(TrainableLayer):
     :param name: scope name
     """
 
-    def __init__(self, n_output_chns, dilations, acti_func="prelu",
-                 w_initializer=None, w_regularizer=None, name="HighResBlock"):
+    def __init__(
+        self,
+        n_output_chns,
+        dilations,
+        acti_func="prelu",
+        w_initializer=None,
+        w_regularizer=None,
+        name="HighResBlock",
+    ):
         super().__init__(name=name)
         self.n_output_chns = n_output_chns
         self.dilations = dilations
@@ -37,9 +45,14 @@ class HighResBlock(TrainableLayer):
         flow = inputs
         for i, dilation in enumerate(self.dilations):
             flow = norm_and_activate(flow, self.acti_func, regularizer, suffix=i)
-            flow = ConvLayer(self.n_output_chns, kernel_size=3, dilation=dilation,
-                             w_initializer=self.initializers["w"], w_regularizer=regularizer,
-                             name=f"conv_{i}")(flow)
+            flow = ConvLayer(
+                self.n_output_chns,
+                kernel_size=3,
+                dilation=dilation,
+                w_initializer=self.initializers["w"],
+                w_regularizer=regularizer,
+                name=f"conv_{i}",
+            )(flow)
         return ResidualSumLayer()(flow, inputs)
 
 

@@ -4,16 +4,17 @@ With bfloat16 images, kernels and what flows between layers have 16 bits, as Ten
 variables, sums of group norm, logits, loss and optimiser stay float32. bfloat16 has float32's
 range, so no loss scaling is needed. For NVIDIA cards since Ampere (A100, H100).
 """
+
 import tensorflow as tf
 
-from niftynet_ext.choices import BFLOAT16, OFF
+from niftynet_ext.core.choices import BFLOAT16, OFF
 
 _chosen = {"type": OFF}
 
 
 def choose(name):
     """
-    :param name: one of :data:`niftynet_ext.choices.PRECISIONS`, for networks built from now on
+    :param name: one of :data:`niftynet_ext.core.choices.PRECISIONS`, for networks built from now on
     """
     _chosen["type"] = name
 

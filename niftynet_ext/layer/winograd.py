@@ -5,31 +5,42 @@ Four neighbouring rows of output take six multiplications for each tap in y and 
 voxels apart. Six rows are mixed (:func:`mix`), each mixture is convolved with a mixed kernel of
 1 x 3 x 3, and the products give four rows back (:func:`unmix`).
 """
+
 import numpy as np
 import tensorflow as tf
 
-from niftynet_ext.layer.kernels import compiled
+from niftynet_ext.layer.compilation import compiled
 
 N_OUT, N_IN = 4, 6
-ROWS = np.array([[4, 0, -5, 0, 1, 0],
-                 [0, -4, -4, 1, 1, 0],
-                 [0, 4, -4, -1, 1, 0],
-                 [0, -2, -1, 2, 1, 0],
-                 [0, 2, -1, -2, 1, 0],
-                 [0, 4, 0, -5, 0, 1]], np.float32)
-KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]],
-                  np.float32) / 24
-PRODUCTS = np.array([[1, 1, 1, 1, 1, 0],
-                     [0, 1, -1, 2, -2, 0],
-                     [0, 1, 1, 4, 4, 0],
-                     [0, 1, -1, 8, -8, 1]], np.float32)
+ROWS = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    np.float32,
+)
+KERNEL = (
+    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float32)
+    / 24
+)
+PRODUCTS = np.array(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32
+)
 
 
 def winograd_pays(inputs, kernel, dilation):
     """:return: whether this form is possible, exact enough, and the faster one"""
     *taps, channels, n_out = kernel.shape.as_list()
-    if (taps != [3, 3, 3] or min(channels, n_out) < 16  # vectors of 16
-            or inputs.dtype != tf.float32 or None in inputs.shape.as_list()):
+    if (
+        taps != [3, 3, 3]
+        or min(channels, n_out) < 16  # vectors of 16
+        or inputs.dtype != tf.float32
+        or None in inputs.shape.as_list()
+    ):
         return False
     x = inputs.shape.as_list()[1]
     return -x % (N_OUT * dilation) <= x / 4  # rows that only fill the last block up
@@ -38,9 +49,16 @@ def winograd_pays(inputs, kernel, dilation):
 def mixtures(matrix, tensors):
     """:return: for each row of the matrix, the sum of the tensors with its weights"""
     weights = {one: tf.constant(one) for one in np.unique(matrix) if one not in (0, 1)}
-    return [tf.add_n([tensor if weight == 1 else weights[weight] * tensor
-                      for weight, tensor in zip(row, tensors) if weight])  # noqa: B905
-            for row in matrix]
+    return [
+        tf.add_n(
+            [
+                tensor if weight == 1 else weights[weight] * tensor
+                for weight, tensor in zip(row, tensors)
+                if weight
+            ]
+        )
+        for row in matrix
+    ]
 
 
 def blocks(images, dilation):
@@ -59,7 +77,7 @@ def blocks(images, dilation):
 
 def like_images(rows, images, dilation):
     """:return: the inverse of :func:`blocks` for tensors of one row of four:
-        (batch, blocks * dilation, Y, Z, C) each"""
+    (batch, blocks * dilation, Y, Z, C) each"""
     batch, _, *yz = images.shape.as_list()[:-1]
     return [tf.reshape(one, [batch, one.shape[1] * dilation, *yz, -1]) for one in rows]
 
@@ -73,8 +91,9 @@ def sub_grids(images, dilation):
     if dilation == 1:
         return images
     missing = [-size % dilation for size in images.shape.as_list()[2:4]]
-    return tf.space_to_batch_nd(images, [1, dilation, dilation],
-                                [[0, 0], *([0, one] for one in missing)])
+    return tf.space_to_batch_nd(
+        images, [1, dilation, dilation], [[0, 0], *([0, one] for one in missing)]
+    )
 
 
 @compiled
@@ -120,9 +139,16 @@ def mix_kernel(kernel):
 
 def forward(x, w, dilation):
     """Without a gradient; as :func:`winograd`."""
-    products = [tf.raw_ops.Conv3D(input=rows, filter=kernel, strides=[1] * 5, padding="SAME",
-                                  dilations=[1, 1, dilation, dilation, 1])
-                for rows, kernel in zip(mix(x, dilation, 1), mix_kernel(w))]  # noqa: B905
+    products = [
+        tf.raw_ops.Conv3D(
+            input=rows,
+            filter=kernel,
+            strides=[1] * 5,
+            padding="SAME",
+            dilations=[1, 1, dilation, dilation, 1],
+        )
+        for rows, kernel in zip(mix(x, dilation, 1), mix_kernel(w))
+    ]
     output = unmix(x.shape.as_list()[1], dilation, *products)
     output.set_shape(x.shape.as_list()[:-1] + w.shape.as_list()[-1:])
     return output
@@ -131,11 +157,16 @@ def forward(x, w, dilation):
 def kernel_gradient(x, dy, shape, dilation):
     """:return: gradient by the kernel; on sub-grids, for native dilation is slow here"""
     shape_of_one = tf.constant([1, *shape[1:]])
-    mixed = [tf.raw_ops.Conv3DBackpropFilterV2(
-        input=rows, filter_sizes=shape_of_one, out_backprop=by_product, strides=[1] * 5,
-        padding="SAME")
-        for rows, by_product in zip(  # noqa: B905
-            mix(x, dilation, dilation), unmix_gradient(dy, dilation))]
+    mixed = [
+        tf.raw_ops.Conv3DBackpropFilterV2(
+            input=rows,
+            filter_sizes=shape_of_one,
+            out_backprop=by_product,
+            strides=[1] * 5,
+            padding="SAME",
+        )
+        for rows, by_product in zip(mix(x, dilation, dilation), unmix_gradient(dy, dilation))
+    ]
     flat = tf.reshape(tf.stack(mixed), [N_IN, -1])
     return tf.reshape(tf.matmul(KERNEL, flat, transpose_a=True), shape)
 
@@ -147,12 +178,16 @@ def winograd(inputs, kernel, dilation):
     :param dilation: distance of the kernel's taps, in voxels
     :return: (batch, X, Y, Z, C out)
     """
+
     @tf.custom_gradient
     def convolution(x, w):
         def gradient(dy):
             turned = tf.transpose(tf.reverse(w, [0, 1, 2]), [0, 1, 2, 4, 3])
-            return (forward(dy, turned, dilation),
-                    kernel_gradient(x, dy, w.shape.as_list(), dilation))
+            return (
+                forward(dy, turned, dilation),
+                kernel_gradient(x, dy, w.shape.as_list(), dilation),
+            )
+
         return forward(x, w, dilation), gradient
 
     return convolution(inputs, kernel)

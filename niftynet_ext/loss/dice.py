@@ -1,4 +1,5 @@
 """Dice loss of the paper, eq. 1."""
+
 import tensorflow as tf
 
 from niftynet_ext.loss.inputs import foreground_target, voxel_weights

@@ -3,6 +3,7 @@
 Both names contain ``xent``: NiftyNet's LossFunction then hands over the logits, not their
 softmax, so that log-probabilities stay exact and finite where a probability rounds to 0 or 1.
 """
+
 import tensorflow as tf
 
 from niftynet_ext.loss.inputs import foreground_target, voxel_weights
@@ -32,8 +33,9 @@ def focal_xent(prediction, ground_truth, weight_map=None):
     logits = tf.cast(prediction, tf.float32)
     # two classes: the log-odds of the true class say all, and softplus keeps both tails exact
     odds = (2.0 * target - 1.0) * (logits[:, 1] - logits[:, 0])
-    return ALPHA * _weighted_mean(tf.pow(tf.nn.sigmoid(-odds), GAMMA) * tf.nn.softplus(-odds),
-                                  weight_map)
+    return ALPHA * _weighted_mean(
+        tf.pow(tf.nn.sigmoid(-odds), GAMMA) * tf.nn.softplus(-odds), weight_map
+    )
 
 
 def focal_released_xent(prediction, ground_truth, weight_map=None):
@@ -52,5 +54,6 @@ def focal_released_xent(prediction, ground_truth, weight_map=None):
     logits = tf.cast(prediction, tf.float32)
     logit = tf.where(target > 0.5, logits[:, 1], logits[:, 0])
     alpha = tf.where(target > 0.5, ALPHA * tf.ones_like(target), (1 - ALPHA) * tf.ones_like(target))
-    return _weighted_mean(alpha * tf.pow(tf.nn.sigmoid(-logit), GAMMA) * tf.nn.softplus(-logit),
-                          weight_map)
+    return _weighted_mean(
+        alpha * tf.pow(tf.nn.sigmoid(-logit), GAMMA) * tf.nn.softplus(-logit), weight_map
+    )

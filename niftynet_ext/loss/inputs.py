@@ -1,4 +1,5 @@
 """What the losses share: labels and weights as flat float32 vectors, checked."""
+
 import tensorflow as tf
 
 
@@ -14,7 +15,8 @@ def foreground_target(prediction, ground_truth, name):
     if classes != 2:
         raise ValueError(
             f"loss_type {name} is for background and one tumour class, got num_classes = "
-            f"{classes}: set num_classes = 2, or use one of NiftyNet's own losses, e.g. Dice")
+            f"{classes}: set num_classes = 2, or use one of NiftyNet's own losses, e.g. Dice"
+        )
     return tf.cast(tf.reshape(ground_truth, [-1]) > 0, tf.float32)
 
 

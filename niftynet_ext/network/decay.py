@@ -1,4 +1,5 @@
 """The penalties of a network's variables, collected as one tensor."""
+
 import tensorflow as tf
 
 

@@ -5,6 +5,7 @@ Version 1 has the structure, the variable names and the shapes of the authors' p
 checkpoints trained with that code load. Version 2 is a **reconstruction**: the paper shows it in
 a figure only, and the table below follows a second public network of the same name.
 """
+
 import tensorflow as tf
 from niftynet.network.base_net import BaseNet
 
@@ -13,8 +14,8 @@ from niftynet_ext.layer.convolution import ConvLayer
 from niftynet_ext.layer.duc import DUCLayer
 from niftynet_ext.layer.group_norm import ConvGNLayer
 from niftynet_ext.layer.highres_block import HighResBlock
-from niftynet_ext.network.checks import check_classes, check_window
 from niftynet_ext.network.decay import Decay
+from niftynet_ext.network.window_checks import check_classes, check_window
 
 FACTOR = 2  # r of DDC and DUC
 WINDOW_MULTIPLE = 8
@@ -44,14 +45,26 @@ class DenseHighRes3DNet(BaseNet):
 
     takes_mixed_precision = True
 
-    def __init__(self, num_classes, w_initializer=None, w_regularizer=None,
-                 b_initializer=None, b_regularizer=None, acti_func="prelu",
-                 name="DenseHighRes3DNet"):
+    def __init__(
+        self,
+        num_classes,
+        w_initializer=None,
+        w_regularizer=None,
+        b_initializer=None,
+        b_regularizer=None,
+        acti_func="prelu",
+        name="DenseHighRes3DNet",
+    ):
         check_classes(name, num_classes)
         super().__init__(
-            num_classes=num_classes, w_initializer=w_initializer, w_regularizer=w_regularizer,
-            b_initializer=b_initializer, b_regularizer=b_regularizer, acti_func=acti_func,
-            name=name)
+            num_classes=num_classes,
+            w_initializer=w_initializer,
+            w_regularizer=w_regularizer,
+            b_initializer=b_initializer,
+            b_regularizer=b_regularizer,
+            acti_func=acti_func,
+            name=name,
+        )
         self.layers = self.make_layers(num_classes)
 
     @staticmethod
@@ -61,8 +74,13 @@ class DenseHighRes3DNet(BaseNet):
         :return: tuple of rows, from the input down
         """
         return TRUNK + (
-            {"kind": "conv", "name": "conv_07", "n_features": num_classes * FACTOR ** 3,
-             "kernel_size": 1, "acti_func": None},
+            {
+                "kind": "conv",
+                "name": "conv_07",
+                "n_features": num_classes * FACTOR**3,
+                "kernel_size": 1,
+                "acti_func": None,
+            },
             {"kind": "duc", "name": "duc_08"},
         )
 
@@ -78,8 +96,11 @@ class DenseHighRes3DNet(BaseNet):
         decay = Decay(self.regularizers["w"])
         outputs, laterals = [], []
         for row in self.layers:
-            out = (tf.concat(laterals, -1) if row["kind"] == "concat"
-                   else self._row(row, flow, decay.collect))
+            out = (
+                tf.concat(laterals, -1)
+                if row["kind"] == "concat"
+                else self._row(row, flow, decay.collect)
+            )
             outputs.append(out)
             if row.get("lateral") or row.get("branch"):
                 laterals.append(out)
@@ -93,18 +114,26 @@ class DenseHighRes3DNet(BaseNet):
         kind, name = row["kind"], row["name"]
         if kind == "duc":
             return DUCLayer(FACTOR, name=name)(flow)
-        options = {"acti_func": row.get("acti_func", self.acti_func),
-                   "w_initializer": self.initializers["w"],
-                   "w_regularizer": regularizer}
+        options = {
+            "acti_func": row.get("acti_func", self.acti_func),
+            "w_initializer": self.initializers["w"],
+            "w_regularizer": regularizer,
+        }
         if kind == "logits":
             options.pop("acti_func")
             return ConvLayer(row["n_features"], row["kernel_size"], name=name, **options)(flow)
         if kind == "conv":
-            return ConvGNLayer(row["n_features"], row["kernel_size"], name=name,
-                               ddc_factor=row.get("ddc_factor", 1), **options)(flow)
+            return ConvGNLayer(
+                row["n_features"],
+                row["kernel_size"],
+                name=name,
+                ddc_factor=row.get("ddc_factor", 1),
+                **options,
+            )(flow)
         for i in range(REPEAT):
-            flow = HighResBlock(row["n_features"], row["dilations"],
-                                name=f"{name}_{i}", **options)(flow)
+            flow = HighResBlock(row["n_features"], row["dilations"], name=f"{name}_{i}", **options)(
+                flow
+            )
         return flow
 
 
@@ -115,11 +144,19 @@ class DenseHighRes3DNetV2(DenseHighRes3DNet):
     a plain 1x1x1 convolution there.
     """
 
-    def __init__(self, num_classes, w_initializer=None, w_regularizer=None,
-                 b_initializer=None, b_regularizer=None, acti_func="prelu",
-                 name="DenseHighRes3DNetV2"):
-        super().__init__(num_classes, w_initializer, w_regularizer, b_initializer, b_regularizer,
-                         acti_func, name)
+    def __init__(
+        self,
+        num_classes,
+        w_initializer=None,
+        w_regularizer=None,
+        b_initializer=None,
+        b_regularizer=None,
+        acti_func="prelu",
+        name="DenseHighRes3DNetV2",
+    ):
+        super().__init__(
+            num_classes, w_initializer, w_regularizer, b_initializer, b_regularizer, acti_func, name
+        )
 
     @staticmethod
     def make_layers(num_classes):

@@ -1,7 +1,8 @@
 """The paper's baseline: HighRes3DNet with nearly the parameters of DenseHighRes3DNet."""
+
 from niftynet.network.highres3dnet_small import HighRes3DNetSmall
 
-from niftynet_ext.network.checks import check_classes, check_window
+from niftynet_ext.network.window_checks import check_classes, check_window
 
 # paper, footnote 1: "we modify highres3dnet_small ... to have nearly the same parameters"; the
 # widths are not published. These give 305,692 parameters, 0.7 % more than DenseHighRes3DNet-v1.
@@ -16,14 +17,26 @@ class HighRes3DNetMatched(HighRes3DNetSmall):
     :raises ValueError: fewer than two classes
     """
 
-    def __init__(self, num_classes, w_initializer=None, w_regularizer=None,
-                 b_initializer=None, b_regularizer=None, acti_func="prelu",
-                 name="HighRes3DNetMatched"):
+    def __init__(
+        self,
+        num_classes,
+        w_initializer=None,
+        w_regularizer=None,
+        b_initializer=None,
+        b_regularizer=None,
+        acti_func="prelu",
+        name="HighRes3DNetMatched",
+    ):
         check_classes(name, num_classes)
         super().__init__(
-            num_classes=num_classes, w_initializer=w_initializer, w_regularizer=w_regularizer,
-            b_initializer=b_initializer, b_regularizer=b_regularizer, acti_func=acti_func,
-            name=name)
+            num_classes=num_classes,
+            w_initializer=w_initializer,
+            w_regularizer=w_regularizer,
+            b_initializer=b_initializer,
+            b_regularizer=b_regularizer,
+            acti_func=acti_func,
+            name=name,
+        )
         for row in self.layers:
             row["n_features"] = N_FEATURES.get(row["name"], row["n_features"])
 

@@ -4,6 +4,7 @@ NiftyNet makes a new volume at each of these steps and cuts windows from the las
 are composed: every voxel of a window is followed to its point in the source volume, and there the
 source is interpolated, once. The parameters are drawn in :mod:`.draw`.
 """
+
 import functools
 import math
 import mmap
@@ -13,10 +14,10 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
-from niftynet_ext.sampler import kernels
-from niftynet_ext.spline import spline_weights
+from niftynet_ext.core.spline import spline_weights
+from niftynet_ext.sampler.interpolation import MARGIN, Map, cubic, fill, linear, nearest
 
-TAKES = {0: kernels.nearest, 1: kernels.linear, 3: kernels.cubic}
+TAKES = {0: nearest, 1: linear, 3: cubic}
 FWHM = 2 * np.sqrt(2 * np.log(2))  # of a Gaussian, in standard deviations
 TRUNCATE = 4.0  # standard deviations, SciPy's default
 
@@ -80,7 +81,7 @@ def store(volume, order):
         return np.ascontiguousarray(volume)
     if order == 3:
         volume = ndimage.spline_filter(volume, 3, output=np.float32, mode="mirror")
-    return np.pad(volume.astype(np.float32, copy=False), kernels.MARGIN, mode="reflect")
+    return np.pad(volume.astype(np.float32, copy=False), MARGIN, mode="reflect")
 
 
 def windows(stored, order, deformation, starts, out):
@@ -122,8 +123,9 @@ def box(stored, order, deformation, first, size):
     """
     out = empty(size, stored.dtype)
     shape = tuple(int(n) for n in deformation.source_shape)
-    kernels.fill(TAKES[order], order == 0, stored.reshape(-1), shape,
-                 composed(deformation, first, size), out)
+    fill(
+        TAKES[order], order == 0, stored.reshape(-1), shape, composed(deformation, first, size), out
+    )
     return out
 
 
@@ -136,8 +138,9 @@ def smooth(stored, sigma):
     """
     if np.max(sigma) * TRUNCATE + 0.5 < 1:  # a kernel of one voxel
         return stored
-    return ndimage.gaussian_filter(stored, sigma, truncate=TRUNCATE, mode="mirror",
-                                   output=empty(stored.shape, np.float32))
+    return ndimage.gaussian_filter(
+        stored, sigma, truncate=TRUNCATE, mode="mirror", output=empty(stored.shape, np.float32)
+    )
 
 
 def composed(deformation, first, size):
@@ -153,13 +156,21 @@ def composed(deformation, first, size):
         rotation, shift = deformation.rotation.T, centre - centre @ deformation.rotation
         low, high = np.zeros(3), target - 1.0
     flipped = np.isin(np.arange(3), deformation.flips)
-    return kernels.Map(
-        first=np.array(first, float), lattice=lattice, weights=weights, knots=knots,
-        high=target - 0.5, rotation=np.ascontiguousarray(rotation, float), shift=shift,
-        rotated_low=low, rotated_high=high,
+    return Map(
+        first=np.array(first, float),
+        lattice=lattice,
+        weights=weights,
+        knots=knots,
+        high=target - 0.5,
+        rotation=np.ascontiguousarray(rotation, float),
+        shift=shift,
+        rotated_low=low,
+        rotated_high=high,
         # SciPy's: the first and the last voxels stay where they are
-        scale=(source - 1) / np.maximum(target - 1, 1), sign=np.where(flipped, -1.0, 1.0),
-        offset=np.where(flipped, source - 1.0, 0.0))
+        scale=(source - 1) / np.maximum(target - 1, 1),
+        sign=np.where(flipped, -1.0, 1.0),
+        offset=np.where(flipped, source - 1.0, 0.0),
+    )
 
 
 def control_points(deformation, first, size):
@@ -189,5 +200,6 @@ def control_axis(voxels, mesh):
     :return: position of the first control point and their spacing, in voxels
     """
     fixed = sitk.BSplineTransformInitializer(
-        sitk.Image([voxels, 2, 2], sitk.sitkUInt8), [mesh] * 3).GetFixedParameters()
+        sitk.Image([voxels, 2, 2], sitk.sitkUInt8), [mesh] * 3
+    ).GetFixedParameters()
     return fixed[3], fixed[6]

@@ -3,6 +3,7 @@
 The draws are taken from ``numpy.random`` in the order in which NiftyNet's reader takes them: with
 the same state, ``uniform`` and ``uniform_fast`` cut the same windows from the same deformed volume.
 """
+
 import copy
 
 import numpy as np
@@ -12,15 +13,18 @@ from niftynet.layer.rand_flip import RandomFlipLayer
 from niftynet.layer.rand_rotation import RandomRotationLayer
 from niftynet.layer.rand_spatial_scaling import RandomSpatialScalingLayer
 
+from niftynet_ext.core.errors import RefusedError
 from niftynet_ext.sampler.deform import Deformation
-from niftynet_ext.training.messages import RefusedError
 
 
 def drawn_flips(layer, shape):
     """:return: for :class:`~.deform.Deformation`, from NiftyNet's flipping layer"""
     layer.randomise()
-    return {"flips": tuple(axis for axis in range(3)
-                           if axis in layer._flip_axes and layer._rand_flip[axis])}
+    return {
+        "flips": tuple(
+            axis for axis in range(3) if axis in layer._flip_axes and layer._rand_flip[axis]
+        )
+    }
 
 
 def drawn_zoom(layer, shape):
@@ -39,15 +43,19 @@ def drawn_lattice(layer, shape):
     """:return: for :class:`~.deform.Deformation`, from NiftyNet's elastic layer"""
     points = layer.num_controlpoints + 3
     # the layer's own method would make a volume of zeros; its parameters run along z, y, x
-    values = np.random.randn(3 * points ** 3) * layer.std_deformation_sigma
+    values = np.random.randn(3 * points**3) * layer.std_deformation_sigma
     if np.random.rand() >= layer.proportion_to_augment:
         return {}
     return {"lattice": values.reshape(3, points, points, points)[::-1]}
 
 
 #: in the order in which NiftyNet's application adds them, which is the only one composed here
-DRAWN = {RandomFlipLayer: drawn_flips, RandomSpatialScalingLayer: drawn_zoom,
-         RandomRotationLayer: drawn_rotation, RandomElasticDeformationLayer: drawn_lattice}
+DRAWN = {
+    RandomFlipLayer: drawn_flips,
+    RandomSpatialScalingLayer: drawn_zoom,
+    RandomRotationLayer: drawn_rotation,
+    RandomElasticDeformationLayer: drawn_lattice,
+}
 
 
 def draw(layers, shape):
@@ -77,5 +85,6 @@ def split(layers):
         raise RefusedError(
             f"window_sampling = uniform_fast: expected layers that draw nothing, then any of "
             f"{', '.join(kind.__name__ for kind in known)} in this order; found "
-            f"{', '.join(type(layer).__name__ for layer in layers)}. Use window_sampling = uniform")
+            f"{', '.join(type(layer).__name__ for layer in layers)}. Use window_sampling = uniform"
+        )
     return fixed, random

@@ -1,8 +1,9 @@
 """``window_sampling = uniform_fast`` for NiftyNet's segmentation application."""
+
 import functools
 import tempfile
 
-from niftynet_ext.choices import UNIFORM_FAST, VOLUME_MEMORY_GB
+from niftynet_ext.core.choices import UNIFORM_FAST, VOLUME_MEMORY_GB
 
 
 def offer_sampler(module):
@@ -18,7 +19,9 @@ def offer_sampler(module):
         initialise(self, *args, **kwargs)
         _, *inference = self.SUPPORTED_SAMPLING["uniform"]
         self.SUPPORTED_SAMPLING[UNIFORM_FAST] = (
-            functools.partial(initialise_sampler, self), *inference)
+            functools.partial(initialise_sampler, self),
+            *inference,
+        )
 
     application.__init__ = initialise_application
 
@@ -29,16 +32,25 @@ def initialise_sampler(application):
     :param application: NiftyNet's segmentation application with its readers
     """
     from niftynet_ext.sampler import volumes, window_sampler  # Numba and SimpleITK: only if chosen
+
     training = application.action_param
     # a program that makes the application by itself may know neither the keys nor the folder
     store = volumes.VolumeStore(
         getattr(training, "volume_memory_gb", VOLUME_MEMORY_GB) * volumes.GB,
-        getattr(application, "model_dir", tempfile.gettempdir()))
+        getattr(application, "model_dir", tempfile.gettempdir()),
+    )
     share = getattr(training, "foreground_share", 0.0)
-    application.sampler = [[window_sampler.DeformedWindowSampler(
-        reader, store, foreground_share=share if number == 0 else 0.0,
-        window_sizes=application.data_param,
-        batch_size=application.net_param.batch_size,
-        windows_per_image=training.sample_per_volume,
-        queue_length=application.net_param.queue_length)
-        for number, reader in enumerate(application.readers)]]
+    application.sampler = [
+        [
+            window_sampler.DeformedWindowSampler(
+                reader,
+                store,
+                foreground_share=share if number == 0 else 0.0,
+                window_sizes=application.data_param,
+                batch_size=application.net_param.batch_size,
+                windows_per_image=training.sample_per_volume,
+                queue_length=application.net_param.queue_length,
+            )
+            for number, reader in enumerate(application.readers)
+        ]
+    ]

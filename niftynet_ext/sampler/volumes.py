@@ -3,6 +3,7 @@
 The file on the disk has no name: it was removed when it was made, so that nothing is left behind,
 however the process ends. It is mapped into memory, where the system keeps as much of it as fits.
 """
+
 import collections
 import copy
 import mmap
@@ -12,11 +13,11 @@ import threading
 
 import numpy as np
 
+from niftynet_ext.core.errors import RefusedError
 from niftynet_ext.sampler import deform
-from niftynet_ext.training.messages import RefusedError
 
-GB = 2 ** 30
-PIECE = 2 ** 28  # bytes that the file on the disk grows by, and one mapping of it
+GB = 2**30
+PIECE = 2**28  # bytes that the file on the disk grows by, and one mapping of it
 
 
 class VolumeStore:
@@ -98,7 +99,8 @@ class MappedFile:
             raise RefusedError(
                 f"{self.folder} has no room for {size / GB:.2f} GB of volumes more, beyond the "
                 f"{self._length / GB:.2f} GB there: {error.strerror}. Free some, or raise "
-                f"volume_memory_gb in [TRAINING]") from error
+                f"volume_memory_gb in [TRAINING]"
+            ) from error
         self._piece = mmap.mmap(self._file.fileno(), size, offset=self._length)
         self._length, self._taken = self._length + size, 0
 
@@ -124,10 +126,15 @@ def prepare(data, orders, deforming):
     :param deforming: whether windows will be deformed, or cut as they are
     :return: dict of names to (channels, ...) arrays as :func:`.deform.store` makes them
     """
-    return {name: np.stack([deform.store(compact(array[..., 0, channel]),
-                                         orders[name] if deforming else 0)
-                            for channel in range(array.shape[-1])])
-            for name, array in data.items()}
+    return {
+        name: np.stack(
+            [
+                deform.store(compact(array[..., 0, channel]), orders[name] if deforming else 0)
+                for channel in range(array.shape[-1])
+            ]
+        )
+        for name, array in data.items()
+    }
 
 
 def compact(array):

@@ -1,11 +1,12 @@
 """NiftyNet's uniform sampler with the deformation computed where the windows are."""
+
 import numpy as np
 import tensorflow as tf
 from niftynet.engine.image_window import LOCATION_FORMAT
 from niftynet.engine.sampler_uniform_v2 import UniformSampler, rand_spatial_coordinates
 
+from niftynet_ext.core.errors import RefusedError
 from niftynet_ext.sampler import deform, draw, volumes
-from niftynet_ext.training.messages import RefusedError
 
 
 class DeformedWindowSampler(UniformSampler):
@@ -43,8 +44,12 @@ class DeformedWindowSampler(UniformSampler):
         if self.foreground_share > 0:
             label = whole(stored["label"], self.orders["label"], drawn)
         locations = self._spatial_coordinates_generator(
-            subject_id=subject, data={"sampler": label}, img_sizes=shapes,
-            win_sizes=self.window.match_image_shapes(shapes), n_samples=self.window.n_samples)
+            subject_id=subject,
+            data={"sampler": label},
+            img_sizes=shapes,
+            win_sizes=self.window.match_image_shapes(shapes),
+            n_samples=self.window.n_samples,
+        )
         output = {}
         for name, location in locations.items():
             given = label if name == "label" else None
@@ -61,8 +66,9 @@ class DeformedWindowSampler(UniformSampler):
         :param dataset: of single windows
         :return: of batches
         """
-        copied = dataset.map(lambda window: {
-            name: tf.raw_ops.DeepCopy(x=value) for name, value in window.items()})
+        copied = dataset.map(
+            lambda window: {name: tf.raw_ops.DeepCopy(x=value) for name, value in window.items()}
+        )
         return super().dataset_preprocessing(copied)
 
     def _prepare(self, subject):
@@ -72,7 +78,8 @@ class DeformedWindowSampler(UniformSampler):
         if len(set(shapes.values())) > 1 or any(shape[3] != 1 for shape in shapes.values()):
             raise RefusedError(
                 f"subject {self.reader.get_subject_id(subject)}: window_sampling = uniform_fast "
-                f"wants inputs of one shape (x, y, z, 1), found {shapes}")
+                f"wants inputs of one shape (x, y, z, 1), found {shapes}"
+            )
         shape = np.array(next(iter(shapes.values()))[:3])
         return {**volumes.prepare(data, self.orders, bool(self.random_layers)), "shape": shape}
 
@@ -103,8 +110,11 @@ class DeformedWindowSampler(UniformSampler):
         if voxels.size:
             drawn = voxels[np.random.randint(0, voxels.size, chosen.sum())]
             half = window_size // 2
-            centres[chosen] = np.clip(np.stack(np.unravel_index(drawn, label[0].shape), axis=-1),
-                                      half, image_size - window_size + half)
+            centres[chosen] = np.clip(
+                np.stack(np.unravel_index(drawn, label[0].shape), axis=-1),
+                half,
+                image_size - window_size + half,
+            )
         return centres
 
 
@@ -116,8 +126,9 @@ def whole(channels, order, drawn):
     """
     if drawn is None:
         return channels
-    return np.stack([deform.box(channel, order, drawn, (0, 0, 0), drawn.shape)
-                     for channel in channels])
+    return np.stack(
+        [deform.box(channel, order, drawn, (0, 0, 0), drawn.shape) for channel in channels]
+    )
 
 
 def interpolation_orders(reader, random_layers):
@@ -135,11 +146,13 @@ def interpolation_orders(reader, random_layers):
                 raise RefusedError(
                     f"window_sampling = uniform_fast: the {name} has interp_order "
                     f"{sorted(orders)}; expected one of {sorted(deform.TAKES)} for all its "
-                    f"sections. Change interp_order, or use window_sampling = uniform")
+                    f"sections. Change interp_order, or use window_sampling = uniform"
+                )
             if image.spatial_rank != 3:
                 raise RefusedError(
                     f"window_sampling = uniform_fast is for volumes; the {name} of subject "
                     f"{reader.get_subject_id(index)} is {image.shape[:3]} voxels. Use "
-                    f"window_sampling = uniform ({image.file_path[0]})")
+                    f"window_sampling = uniform ({image.file_path[0]})"
+                )
             found[name] = image.interp_order[0]
     return found

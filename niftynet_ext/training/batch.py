@@ -1,4 +1,5 @@
 """Whose windows are in a batch."""
+
 import tensorflow as tf
 
 
@@ -16,8 +17,11 @@ def window_location(graph):
         for operation in graph.get_operations():
             if operation.type == kind:
                 for tensor in operation.outputs:
-                    if (tensor.dtype == tf.int32 and tensor.shape.ndims == 2
-                            and tensor.shape.as_list()[1] == 7):
+                    if (
+                        tensor.dtype == tf.int32
+                        and tensor.shape.ndims == 2
+                        and tensor.shape.as_list()[1] == 7
+                    ):
                         return tensor
     return None
 

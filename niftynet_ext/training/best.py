@@ -5,6 +5,7 @@ is segmented as ``net_segment inference`` with ``batch_size = 1`` does it, in wi
 [INFERENCE], and compared with its label. The best network so far is in ``<model_dir>/best``,
 itself a model folder: ``net_segment inference --model_dir <model_dir>/best``.
 """
+
 import json
 import os
 from pathlib import Path
@@ -14,14 +15,15 @@ import tensorflow as tf
 from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, SESS_STARTED, VALID
 from niftynet.io.misc_io import get_latest_subfolder
 
-from data_prep import files
-from niftynet_ext.choices import GRID, WHOLE
-from niftynet_ext.evaluation.overlap import dice
+from data_prep.core import files
+from data_prep.core.dice import dice
+from niftynet_ext.core import checkpoints
+from niftynet_ext.core.choices import GRID, WHOLE
+from niftynet_ext.core.errors import RefusedError
+from niftynet_ext.core.messages import say
 from niftynet_ext.inference.windows import infer_volume
-from niftynet_ext.training import checkpoints
-from niftynet_ext.training.messages import RefusedError, say
+from niftynet_ext.network.window_checks import window_multiple
 from niftynet_ext.training.overlay import draw_overlay
-from niftynet_ext.training.preflight_files import window_multiple
 from niftynet_ext.training.saver import cause
 
 RECORD = "best.json"
@@ -38,8 +40,15 @@ class BestCheckpoint:
     :param whole_volume_validation_every_n: 0 or less: never
     """
 
-    def __init__(self, model_dir=None, initial_iter=0, is_training_action=True,
-                 inference_param=None, whole_volume_validation_every_n=-1, **_unused):
+    def __init__(
+        self,
+        model_dir=None,
+        initial_iter=0,
+        is_training_action=True,
+        inference_param=None,
+        whole_volume_validation_every_n=-1,
+        **_unused,
+    ):
         self.folder = Path(model_dir, "best")
         self.logs = os.path.join(model_dir, "logs")
         self.every_n = whole_volume_validation_every_n
@@ -69,7 +78,8 @@ class BestCheckpoint:
         self.window, self.multiple = window, window_multiple(sender.net_param.name)
         # after every handler has been made: tensorboard_logger may have begun a new folder
         self.writer = tf.summary.FileWriter(
-            os.path.join(get_latest_subfolder(self.logs), f"{VALID}_whole_volume"))
+            os.path.join(get_latest_subfolder(self.logs), f"{VALID}_whole_volume")
+        )
         self.picture = tf.placeholder(tf.uint8, [None, None, None, 3])
         self.pictures = tf.summary.image("validation", self.picture, PICTURES, collections=[])
 
@@ -80,14 +90,15 @@ class BestCheckpoint:
     def on_iteration(self, sender, **msg):
         """Validate, if it is time."""
         message = msg["iter_msg"]
-        if self.images is None or not message.is_training \
-                or message.current_iter % self.every_n:
+        if self.images is None or not message.is_training or message.current_iter % self.every_n:
             return
         scores, pictures = self.validate(sender.readers[-1])
         mean = float(np.mean(list(scores.values())))
         best = self.best is None or mean > self.best["dice"]
-        say(f"iteration {message.current_iter}: Dice {mean:.4f} over {len(scores)} whole volumes "
-            f"of validation{', the best so far' if best else ''}")
+        say(
+            f"iteration {message.current_iter}: Dice {mean:.4f} over {len(scores)} whole volumes "
+            f"of validation{', the best so far' if best else ''}"
+        )
         if best:
             self.keep(mean, scores, message.current_iter)
         self.log(mean, pictures, message.current_iter)
@@ -107,8 +118,10 @@ class BestCheckpoint:
             def infer(window):
                 return session.run(self.probability, {self.images: window[np.newaxis]})[0]
 
-            found = infer_volume(
-                self.kind, image, self.window, border, self.multiple, infer).argmax(-1) > 0
+            found = (
+                infer_volume(self.kind, image, self.window, border, self.multiple, infer).argmax(-1)
+                > 0
+            )
             scores[str(reader.get_subject_id(index))] = dice(found, label > 0)
             if len(pictures) < PICTURES:
                 pictures.append(draw_overlay(image[..., 0], label > 0, found))
@@ -120,9 +133,15 @@ class BestCheckpoint:
         :raises RefusedError: they cannot be written
         """
         sides = np.max([picture.shape for picture in pictures], axis=0)
-        stack = np.stack([np.pad(picture, [(0, most - side) for most, side in
-                                           zip(sides, picture.shape, strict=True)])
-                          for picture in pictures])
+        stack = np.stack(
+            [
+                np.pad(
+                    picture,
+                    [(0, most - side) for most, side in zip(sides, picture.shape, strict=True)],
+                )
+                for picture in pictures
+            ]
+        )
         summary = tf.get_default_session().run(self.pictures, {self.picture: stack})
         scalar = tf.Summary(value=[tf.Summary.Value(tag="dice_whole_volume", simple_value=mean)])
         try:
@@ -132,13 +151,18 @@ class BestCheckpoint:
         except Exception as error:  # on a full disk, TensorFlow's writer raises an IndexError
             raise RefusedError(
                 f"{self.writer.get_logdir()} could not be written: {cause(error)}. Make room on "
-                f"that disk and run the same command again") from error
+                f"that disk and run the same command again"
+            ) from error
 
     def keep(self, mean, scores, iteration):
         """The network first, then the record that names it, then the old network goes."""
         models = self.folder / "models"
-        self.best = {"iteration": iteration, "dice": mean, "subjects": scores,
-                     "checkpoint": f"models/{NAME}-{iteration}"}
+        self.best = {
+            "iteration": iteration,
+            "dice": mean,
+            "subjects": scores,
+            "checkpoint": f"models/{NAME}-{iteration}",
+        }
         try:
             models.mkdir(parents=True, exist_ok=True)
             self.saver.save(tf.get_default_session(), str(models / NAME), global_step=iteration)
@@ -146,7 +170,8 @@ class BestCheckpoint:
         except (tf.errors.OpError, OSError) as error:
             raise RefusedError(
                 f"{models / NAME}-{iteration} could not be written: {cause(error)}. Make room on "
-                f"that disk and run the same command again") from error
+                f"that disk and run the same command again"
+            ) from error
         for path in models.glob(f"{NAME}-*"):
             if not path.name.startswith(f"{NAME}-{iteration}."):
                 path.unlink()

@@ -3,12 +3,13 @@
 Each function here is called once, right after NiftyNet's module is loaded
 (:mod:`niftynet_ext.compat.post_import`), and each wrapper hands on to a plain function elsewhere.
 """
+
 import contextlib
 import functools
 import gc
 import os
 
-from niftynet_ext.training import checkpoints
+from niftynet_ext.core import checkpoints
 
 
 def wrap_driver(module):
@@ -18,8 +19,11 @@ def wrap_driver(module):
     :param module: ``niftynet.engine.application_driver``
     """
     driver = module.ApplicationDriver
-    initialise, run, infer_latest = (driver.initialise_application, driver.run,
-                                     module.infer_latest_model_file)
+    initialise, run, infer_latest = (
+        driver.initialise_application,
+        driver.run,
+        module.infer_latest_model_file,
+    )
 
     @functools.wraps(initialise)
     def initialise_application(self, workflow_param, data_param=None):
@@ -28,6 +32,7 @@ def wrap_driver(module):
     @functools.wraps(run)
     def run_application(self, application, graph=None):
         from niftynet_ext.training.signals import RUN_ENDED
+
         gc.freeze()  # all of TensorFlow's code, which Python would search for garbage: 0.2 s a time
         try:
             return run(self, application, graph)
@@ -54,10 +59,12 @@ def prepare(driver, initialise, workflow, inputs):
     :param inputs: NiftyNet's dict of input section to parameters
     :raises RefusedError: a mistake in the settings or the data
     """
-    from niftynet_ext.choices import OFF
+    from niftynet_ext.checks import preflight, preflight_files
+    from niftynet_ext.core.choices import OFF
     from niftynet_ext.layer import precision
-    from niftynet_ext.training import preflight, preflight_files, seeds
+    from niftynet_ext.training import seeds
     from niftynet_ext.training.meter import Meter
+
     if not isinstance(workflow, dict) or "CONFIG_FILE" not in workflow:
         return initialise(driver, workflow, inputs)  # not from a command: a program that knows
     system, train = workflow["SYSTEM"], workflow.get("TRAINING")
@@ -89,6 +96,7 @@ def prepare(driver, initialise, workflow, inputs):
         seeds.seed_application(driver.app, seed, start)
     if training and inputs:  # after all checks: a training that is refused leaves no note
         from niftynet_ext.training import preparation
+
         preparation.note(system.model_dir, inputs)
     return None
 
@@ -101,7 +109,14 @@ def checked_split(partitioner, workflow, training):
     :param workflow: NiftyNet's dict of section to parameters
     :param training: whether the action is ``train``
     """
-    from niftynet_ext.training import preflight_lists as lists
+    from niftynet_ext.checks.preflight_lists import (
+        check_lists,
+        check_rows,
+        check_sets,
+        check_split_file,
+        used_sets,
+    )
+
     initialise = partitioner.initialise
     phase = getattr(workflow.get("INFERENCE"), "dataset_to_infer", "")
     task = vars(workflow.get("CUSTOM") or object)
@@ -109,17 +124,25 @@ def checked_split(partitioner, workflow, training):
     read = [section for name in names for section in task.get(name) or ()]
 
     def checked(data_param, new_partition=False, data_split_file=None, ratios=None):
-        lists.check_split_file(data_split_file, new_partition)
-        lists.check_lists(data_param)
+        check_split_file(data_split_file, new_partition)
+        check_lists(data_param)
         result = initialise(data_param, new_partition, data_split_file, ratios)
         table, files = partitioner._partition_ids, partitioner._file_list
         split = {} if table is None else dict(table.itertuples(index=False))
-        used = lists.used_sets(training, phase)
-        lists.check_rows(files, [one for one in read if one in files.columns],
-                         {one for one, name in split.items() if name in used}
-                         if split and used else None)
-        lists.check_sets(list(files.iloc[:, 0]), split, data_split_file, training, phase,
-                         getattr(workflow.get("TRAINING"), "validation_every_n", -1))
+        used = used_sets(training, phase)
+        check_rows(
+            files,
+            [one for one in read if one in files.columns],
+            {one for one, name in split.items() if name in used} if split and used else None,
+        )
+        check_sets(
+            list(files.iloc[:, 0]),
+            split,
+            data_split_file,
+            training,
+            phase,
+            getattr(workflow.get("TRAINING"), "validation_every_n", -1),
+        )
         return result
 
     partitioner.initialise = checked
@@ -140,8 +163,9 @@ def check_folder_when_resolved(module):
 
     @functools.wraps(resolve)
     def resolve_module_dir(module_dir_str, create_new=False):
+        from niftynet_ext.checks.preflight import check_writable
         from niftynet_ext.training import lock
-        from niftynet_ext.training.preflight import check_writable
+
         try:
             folder = resolve(module_dir_str, create_new)
         except OSError:

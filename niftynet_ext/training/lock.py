@@ -1,4 +1,5 @@
 """One writer per model folder."""
+
 import errno
 import fcntl
 import os
@@ -6,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-from niftynet_ext.training.messages import RefusedError
+from niftynet_ext.core.errors import RefusedError
 
 NAME = "training.lock"
 PATIENCE = 5.0  # seconds: a process that was killed a moment ago may still be ending
@@ -33,8 +34,10 @@ def hold(model_dir):
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     except OSError as error:
         file.close()
-        raise RefusedError(f"{path} could not be written: {error.strerror}. Make room on that "
-                           f"disk, or change model_dir") from error
+        raise RefusedError(
+            f"{path} could not be written: {error.strerror}. Make room on that "
+            f"disk, or change model_dir"
+        ) from error
     _held[path] = file
 
 
@@ -58,9 +61,11 @@ def take(path):
     try:
         file = open(path, "ab+", buffering=0)
     except OSError as error:
-        raise RefusedError(f"{path} could not be opened: {error.strerror}. Change the permissions "
-                           f"of that file and its folder, make room on its disk, or change "
-                           f"model_dir") from error
+        raise RefusedError(
+            f"{path} could not be opened: {error.strerror}. Change the permissions "
+            f"of that file and its folder, make room on its disk, or change "
+            f"model_dir"
+        ) from error
     try:
         lock(file)
     except OSError as error:
@@ -70,10 +75,12 @@ def take(path):
         if error.errno in IN_USE:
             raise RefusedError(
                 f"{path.parent} is in use: {owner} is training there. Wait until it has ended, "
-                f"or give this training a model_dir of its own") from error
+                f"or give this training a model_dir of its own"
+            ) from error
         raise RefusedError(
             f"{path} could not be locked: {error.strerror}. A model_dir needs a file system with "
-            f"POSIX locks (NFS: its lock service); give one on another disk") from error
+            f"POSIX locks (NFS: its lock service); give one on another disk"
+        ) from error
     return file
 
 

@@ -1,4 +1,5 @@
 """What a training is doing: its loss, and how long it waits for data."""
+
 import time
 
 import tensorflow as tf

@@ -1,13 +1,14 @@
 """``stop_on_nan``: a training ends where its loss or gradient is no number, and says with what."""
+
 import math
 
 import tensorflow as tf
 from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, ITER_STARTED
 from niftynet.utilities.util_common import traverse_nested
 
-from niftynet_ext.training import checkpoints
+from niftynet_ext.core import checkpoints
+from niftynet_ext.core.errors import RefusedError
 from niftynet_ext.training.batch import subject_ids, window_location
-from niftynet_ext.training.messages import RefusedError
 from niftynet_ext.training.saver import finite_op
 
 FETCH = "niftynet_ext_nan_guard"
@@ -31,8 +32,9 @@ class StopOnNan:
         """The gradient may overflow first: the loss would show it one batch too late."""
         gradients = sender.gradients_collector.gradients
         values = gradients.values() if isinstance(gradients, dict) else gradients
-        self.gradients_finite = finite_op([
-            value for value in traverse_nested(list(values)) if isinstance(value, tf.Tensor)])
+        self.gradients_finite = finite_op(
+            [value for value in traverse_nested(list(values)) if isinstance(value, tf.Tensor)]
+        )
         self.location = window_location(tf.get_default_graph())
 
     def on_iteration_start(self, sender, **msg):
@@ -60,9 +62,13 @@ class StopOnNan:
         reader = sender.readers[-1 if message.is_validation else 0]
         subjects = subject_ids(reader, found.get("location"))
         saved = checkpoints.latest(self.model_dir)
-        go_back = (f"go back to checkpoint {saved} (starting_iter = {saved})" if saved is not None
-                   else "begin anew")
+        go_back = (
+            f"go back to checkpoint {saved} (starting_iter = {saved})"
+            if saved is not None
+            else "begin anew"
+        )
         raise RefusedError(
             f"the {what} of {message.phase} iteration {message.current_iter} is {value}; "
             f"subjects of the batch: {subjects}. Look at their images for values that "
-            f"are not finite, or lower lr, and {go_back}")
+            f"are not finite, or lower lr, and {go_back}"
+        )

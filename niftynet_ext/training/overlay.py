@@ -1,4 +1,5 @@
 """Pictures for TensorBoard: a slice with the contours of the reference and the prediction."""
+
 import numpy as np
 from scipy import ndimage
 

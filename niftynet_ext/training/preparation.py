@@ -2,9 +2,11 @@
 
 A network knows one voxel size and one way to resample; NiftyNet notes neither.
 """
+
 from pathlib import Path
 
-from data_prep import DataError, files
+from data_prep.core import files
+from data_prep.core.errors import DataError
 
 RECORD = "preprocess.json"
 """File in the model folder: the entries :data:`KEYS` of the manifest's parameters."""

@@ -4,12 +4,14 @@
 are not finite, and never twice the same; ``model_restorer`` reads whole checkpoints of this very
 network only.
 """
+
 import tensorflow as tf
 from niftynet.engine.handler_model import ModelRestorer, ModelSaver
 from niftynet.engine.signal import ITER_FINISHED
 
-from niftynet_ext.training import checkpoints
-from niftynet_ext.training.messages import RefusedError, say, some
+from niftynet_ext.core import checkpoints
+from niftynet_ext.core.errors import RefusedError
+from niftynet_ext.core.messages import say, some
 
 
 class CarefulSaver(ModelSaver):
@@ -49,8 +51,10 @@ class CarefulSaver(ModelSaver):
         if not self.saver or iter_i == self.saved:
             return
         if not tf.get_default_session().run(self.all_finite):
-            say(f"iteration {iter_i} is not saved: its weights are not finite; the last whole "
-                 f"checkpoint in {self.model_dir} is {checkpoints.latest(self.model_dir)}")
+            say(
+                f"iteration {iter_i} is not saved: its weights are not finite; the last whole "
+                f"checkpoint in {self.model_dir} is {checkpoints.latest(self.model_dir)}"
+            )
             return
         # one of the same number is from an earlier training: new data beside an old index would
         # pass for whole if the process were killed between the two
@@ -63,7 +67,8 @@ class CarefulSaver(ModelSaver):
             raise RefusedError(
                 f"{self.file_name_prefix}-{iter_i} could not be written: {cause(error)}. Make "
                 f"room on that disk and run the same command again: the last whole checkpoint is "
-                f"{checkpoints.latest(self.model_dir)}") from error
+                f"{checkpoints.latest(self.model_dir)}"
+            ) from error
         self.saved = iter_i
 
 
@@ -81,18 +86,22 @@ class CarefulRestorer(ModelRestorer):
         prefix = f"{self.file_name_prefix}-{self.initial_iter}"
         if not checkpoints.is_whole(f"{prefix}.index"):
             there = some(checkpoints.whole(self.model_dir)) or "none"
-            raise RefusedError(f"{prefix} is missing or not whole. Whole checkpoints of "
-                               f"{self.model_dir}: {there}")
+            raise RefusedError(
+                f"{prefix} is missing or not whole. Whole checkpoints of {self.model_dir}: {there}"
+            )
         if not self.vars_to_restore:  # else NiftyNet names what does not match the expression
-            graph = {variable.op.name: tuple(variable.shape.as_list())
-                     for variable in tf.global_variables()}
+            graph = {
+                variable.op.name: tuple(variable.shape.as_list())
+                for variable in tf.global_variables()
+            }
             file = {name: tuple(shape) for name, shape in tf.train.list_variables(prefix)}
             problem = differences(graph, file)
             if problem:
                 raise RefusedError(
                     f"{prefix} is not of this network: {problem}. Use another model_dir "
                     f"or the network (and optimiser) that wrote it; to load a part of "
-                    f"it, set vars_to_restore")
+                    f"it, set vars_to_restore"
+                )
         super().restore_model(sender, **unused)
 
 
@@ -102,8 +111,11 @@ def cause(error):
     :return: the line that says what happened, e.g. ``<path>; No space left on device``
     """
     lines = [line.strip() for line in str(error).splitlines()]
-    before_node = [line for line, after in zip(lines, lines[1:], strict=False)
-                   if line and after.startswith("[[{{node")]
+    before_node = [
+        line
+        for line, after in zip(lines, lines[1:], strict=False)
+        if line and after.startswith("[[{{node")
+    ]
     return (before_node or lines or [repr(error)])[0]
 
 
@@ -113,8 +125,14 @@ def finite_op(variables):
     :return: boolean scalar tensor: every floating-point value is finite
     """
     with tf.name_scope("AllFinite"):
-        return tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in variables
-                              if variable.dtype.base_dtype.is_floating] or [True])
+        return tf.reduce_all(
+            [
+                tf.reduce_all(tf.is_finite(variable))
+                for variable in variables
+                if variable.dtype.base_dtype.is_floating
+            ]
+            or [True]
+        )
 
 
 def differences(graph, file):
@@ -125,8 +143,11 @@ def differences(graph, file):
     """
     missing = sorted(set(graph) - set(file))
     unknown = sorted(set(file) - set(graph))
-    reshaped = [f"{name} is {file[name]} there and {graph[name]} here"
-                for name in sorted(set(graph) & set(file)) if graph[name] != file[name]]
+    reshaped = [
+        f"{name} is {file[name]} there and {graph[name]} here"
+        for name in sorted(set(graph) & set(file))
+        if graph[name] != file[name]
+    ]
     if not missing and not reshaped:
         return None
     parts = []

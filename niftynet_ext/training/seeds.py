@@ -5,6 +5,7 @@ at once, so that seeding that stream alone fixes nothing. Here each volume that 
 stream of its own, made from the seed, the starting iteration, the phase, the subject and how often
 that subject has been read: whatever thread does it, and in whatever order, it draws the same.
 """
+
 import collections
 import contextlib
 import random
@@ -56,6 +57,7 @@ def _per_thread(name, function):
     def draw(*args, **kwargs):
         state = getattr(_thread, "state", None)
         return (function if state is None else getattr(state, name))(*args, **kwargs)
+
     draw.__name__ = name
     return draw
 

@@ -1,4 +1,5 @@
 """One more signal for NiftyNet's event handlers."""
+
 from niftynet.engine.signal import NIFTYNET
 
 #: Sent when the driver's run is over, however it ended, and every handler has heard SESS_FINISHED

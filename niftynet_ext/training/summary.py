@@ -1,4 +1,5 @@
 """``train_summary``: what a training did, in ``<model_dir>/train_summary.json`` at its end."""
+
 import math
 import platform
 import time
@@ -9,11 +10,11 @@ import numpy
 import tensorflow as tf
 from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, ITER_STARTED
 
-import niftynet_ext
-from data_prep import files
-from niftynet_ext.training import checkpoints
+from data_prep.core import files
+from data_prep.core.identity import VERSION
+from niftynet_ext.core import checkpoints
+from niftynet_ext.core.messages import say
 from niftynet_ext.training.best import read_record
-from niftynet_ext.training.messages import say
 from niftynet_ext.training.meter import Meter
 from niftynet_ext.training.signals import RUN_ENDED
 
@@ -23,8 +24,16 @@ NAME = "train_summary.json"
 class TrainSummary:
     """Event handler. The parameters are those NiftyNet's driver gives every event handler."""
 
-    def __init__(self, model_dir=None, initial_iter=0, final_iter=0, seed=-1, meter=None,
-                 is_training_action=True, **_unused):
+    def __init__(
+        self,
+        model_dir=None,
+        initial_iter=0,
+        final_iter=0,
+        seed=-1,
+        meter=None,
+        is_training_action=True,
+        **_unused,
+    ):
         self.model_dir = Path(model_dir)
         self.first, self.last, self.seed = initial_iter, final_iter, seed
         self.started = time.time()
@@ -56,20 +65,31 @@ class TrainSummary:
         content = {
             "network": sender.net_param.name,
             "loss_type": getattr(sender.action_param, "loss_type", None),
-            "first_iteration": self.first + 1, "last_iteration": reached,
+            "first_iteration": self.first + 1,
+            "last_iteration": reached,
             "finished": reached == self.last,
             "seconds": round(time.time() - self.started, 1),
             "seconds_per_iteration": round(meter.seconds / max(meter.iterations, 1), 4),
             "data_wait_share": None if share is None else round(share, 3),
-            **{name: value if value is not None and math.isfinite(value) else None
-               for name, value in (("loss", meter.loss), ("loss_mean", meter.average),
-                                   ("loss_mean_lowest", meter.lowest))},
+            **{
+                name: value if value is not None and math.isfinite(value) else None
+                for name, value in (
+                    ("loss", meter.loss),
+                    ("loss_mean", meter.average),
+                    ("loss_mean_lowest", meter.lowest),
+                )
+            },
             "checkpoint": checkpoints.latest(self.model_dir),
             "best_checkpoint": best and {key: best[key] for key in ("iteration", "dice")},
             "seed": self.seed if self.seed >= 0 else None,
-            "versions": {"niftynet_ext": niftynet_ext.__version__,
-                         "niftynet": metadata.version("niftynet"), "tensorflow": tf.__version__,
-                         "numpy": numpy.__version__, "python": platform.python_version()}}
+            "versions": {
+                "niftynet_ext": VERSION,
+                "niftynet": metadata.version("niftynet"),
+                "tensorflow": tf.__version__,
+                "numpy": numpy.__version__,
+                "python": platform.python_version(),
+            },
+        }
         try:
             files.write_json(self.model_dir / NAME, content)
         except OSError as error:  # a full disk, which has ended the training with a line of its own

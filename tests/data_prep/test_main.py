@@ -6,10 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_prep import files
 from data_prep.__main__ import main
-
-from .conftest import square
+from data_prep.core import files
+from tests.support.dicom_patients import square
 
 
 @pytest.fixture
@@ -63,9 +62,12 @@ def test_options_reach_the_cohort(dicom, tmp_path):
 
 
 def test_spacing_method_policy_and_classes_reach_the_files(dicom, tmp_path):
-    rule = {"classes": [
-        {"value": 3, "patterns": ["gtv.*"]}, {"value": 7, "names": ["Heart"], "policy": "first"}
-    ]}
+    rule = {
+        "classes": [
+            {"value": 3, "patterns": ["gtv.*"]},
+            {"value": 7, "names": ["Heart"], "policy": "first"},
+        ]
+    }
     (tmp_path / "rule.json").write_text(json.dumps(rule))
     arguments = ["preprocess", "--dicom", str(dicom), "--roi", str(tmp_path / "rule.json")]
     arguments += ["--spacing", "2.2", "1.6", "2.5"]
@@ -82,7 +84,8 @@ def test_spacing_method_policy_and_classes_reach_the_files(dicom, tmp_path):
     assert set(np.unique(small.get_fdata())) == {0, 3, 7}
     record = files.read_manifest(tmp_path / "cubic")["patients"][0]
     assert [(one["value"], one["name"]) for one in record["roi"]["classes"]] == [
-        (3, "GTV-1"), (7, "Heart")
+        (3, "GTV-1"),
+        (7, "Heart"),
     ]
 
 
@@ -95,7 +98,9 @@ def test_lists_names_ids_that_one_side_lacks(dicom, tmp_path, capsys):
     arguments = ["lists", "--data", str(data), "--split-file", str(tmp_path / "mine.csv")]
     assert main(arguments) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "mine.csv lacks 1 ids: C", "ct.csv lacks 1 ids: 007", "label.csv lacks 1 ids: 007"
+        "mine.csv lacks 1 ids: C",
+        "ct.csv lacks 1 ids: 007",
+        "label.csv lacks 1 ids: 007",
     ]
 
 
@@ -109,7 +114,10 @@ def test_nothing_usable_is_exit_code_1(dicom, tmp_path, capsys):
 def test_a_wrong_folder_is_one_paragraph_without_traceback(root, tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "data_prep", "preprocess", "--dicom", "absent", "--out", "out"],
-        cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 2
     assert run.stderr.startswith(f"data_prep preprocess: No folder {tmp_path / 'absent'}.")
@@ -170,7 +178,7 @@ def test_the_closing_line_says_what_to_do_next(dicom, tmp_path, monkeypatch, cap
 
 def test_neither_tensorflow_nor_niftynet_is_imported(root):
     code = (
-        "import sys, data_prep.__main__, data_prep.export;"
+        "import sys, data_prep.__main__, data_prep.cohort.restore;"
         "sys.exit(any(m.split('.')[0] in ('tensorflow', 'niftynet') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
@@ -180,12 +188,18 @@ def test_neither_tensorflow_nor_niftynet_is_imported(root):
     ("command", "module", "function", "arguments", "expected"),
     [
         (
-            ["phantom", "--out", "o", "--patients", "3"], "phantom", "write_cohort",
-            {"patients": 3, "matrix": 192, "slices": 40, "seed": 0}, ["o"],
+            ["phantom", "--out", "o", "--patients", "3"],
+            "phantom",
+            "write_cohort",
+            {"patients": 3, "matrix": 192, "slices": 40, "seed": 0},
+            ["o"],
         ),
         (
-            ["picture", "--data", "d", "--masks", "m", "--out", "p.png"], "picture",
-            "draw_cohort", {}, ["d", "m", "p.png"],
+            ["picture", "--data", "d", "--masks", "m", "--out", "p.png"],
+            "picture",
+            "draw_cohort",
+            {},
+            ["d", "m", "p.png"],
         ),
     ],
 )

@@ -1,9 +1,12 @@
 """TensorFlow 1 style fixtures, a graph of its own for each test; checkpoints, jobs, patients."""
+
+import sys
+
 import pytest
 
-from tests.niftynet_ext import toy
-
-from .study import Study
+from tests.support import toy
+from tests.support.graph_reached import GraphReached
+from tests.support.study import Study
 
 
 @pytest.fixture
@@ -17,6 +20,7 @@ def tf():
     """TensorFlow as NiftyNet sees it, inside a fresh graph."""
     import niftynet  # noqa: F401  (its import installs the TensorFlow 1 interface)
     import tensorflow
+
     with tensorflow.Graph().as_default():
         yield tensorflow
 
@@ -24,12 +28,14 @@ def tf():
 @pytest.fixture
 def evaluate(tf):
     """Function that runs tensors of the current graph in a new session."""
+
     def run(tensors, feed=None, load=None):
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
             for variable, value in (load or {}).items():
                 variable.load(value, session)
             return session.run(tensors, feed)
+
     return run
 
 
@@ -39,3 +45,28 @@ def job(tmp_path):
     job = toy.Job(tmp_path)
     yield job
     job.end()
+
+
+@pytest.fixture
+def main(tf, job, monkeypatch):
+    """Function: `net_segment ACTION -c net.ini FLAGS` up to the point where the graph is built."""
+    import niftynet
+    from niftynet.application.base_application import SingletonApplication
+    from niftynet.engine.application_driver import ApplicationDriver
+
+    monkeypatch.chdir(job.folder)
+    monkeypatch.syspath_prepend(job.folder)
+    for name in ("toynet", "model"):  # NiftyNet takes model_dir for a module first, if it can
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    def run(action="train", *flags):
+        SingletonApplication.clear()
+        monkeypatch.setattr("sys.argv", ["net_segment", action, "-c", "net.ini", *map(str, flags)])
+        niftynet.main()
+
+    def graph(self, application, graph=None):
+        raise GraphReached(self.initial_iter)
+
+    monkeypatch.setattr(ApplicationDriver, "run", graph)
+    yield run
+    SingletonApplication.clear()

@@ -1,4 +1,5 @@
 """The commands as a person types them."""
+
 import csv
 import json
 import subprocess
@@ -7,14 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import predictions
+from data_prep.core import predictions
 from niftynet_ext.__main__ import main
-from niftynet_ext.evaluation import tables
-from niftynet_ext.evaluation.cohort import Model
-from niftynet_ext.evaluation.patient import COLUMNS as PATIENT_COLUMNS
+from niftynet_ext.evaluation.patient_scores import COLUMNS as PATIENT_COLUMNS
 from niftynet_ext.evaluation.slices import COLUMNS as SLICE_COLUMNS
-
-from .study import AFFINE, SHAPE, tumour, write
+from niftynet_ext.study import tables
+from niftynet_ext.study.scoring import Model
+from tests.support.study import AFFINE, SHAPE, tumour, write
 
 
 def run(*words):
@@ -27,9 +27,21 @@ def out(study):
     ensemble = Model("ensemble", None, study.folder / "ensemble")
     for one in "AB":
         study.predict(one, tumour(0.5), ensemble)
-    assert run("evaluate", "--references", study.references, "--set", "Validation",
-               "--predictions", study.model.folder, ensemble.folder,
-               "--out", study.folder / "out") == 0
+    assert (
+        run(
+            "evaluate",
+            "--references",
+            study.references,
+            "--set",
+            "Validation",
+            "--predictions",
+            study.model.folder,
+            ensemble.folder,
+            "--out",
+            study.folder / "out",
+        )
+        == 0
+    )
     return study.folder / "out"
 
 
@@ -40,13 +52,20 @@ def rows(path):
 
 def test_tables_stand_beside_the_papers(capsys, out):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    ours, = (k for k, line in enumerate(lines)
-             if line[:2] == ["DenseHighRes3DNet-v1", "60k"] and len(line) == 13)
+    (ours,) = (
+        k
+        for k, line in enumerate(lines)
+        if line[:2] == ["DenseHighRes3DNet-v1", "60k"] and len(line) == 13
+    )
     assert lines[ours + 1] == "paper 60k 0.530 0.367 0.597 0.751 0.510 0.007 0.643 0.825".split()
     assert float(lines[ours][2]) == pytest.approx(
-        np.mean([float(row["dice_3d"]) for row in rows(out / "patients.csv")[:2]]), abs=5e-4)
-    slices, = (k for k, line in enumerate(lines) if line[:2] == ["Ensemble", "-"] and
-               line[-4:] == "0 of 2 patients".split())
+        np.mean([float(row["dice_3d"]) for row in rows(out / "patients.csv")[:2]]), abs=5e-4
+    )
+    (slices,) = (
+        k
+        for k, line in enumerate(lines)
+        if line[:2] == ["Ensemble", "-"] and line[-4:] == "0 of 2 patients".split()
+    )
     assert lines[slices + 1] == "paper - 0.662 8.440 17.483 195 287".split()
     assert any(line[-4:] == "1 of 2 patients".split() for line in lines)
 
@@ -57,14 +76,21 @@ def test_files(out):
     assert list(patients[0]) == [*keys, *PATIENT_COLUMNS]
     assert list(by_slice[0]) == [*keys, *SLICE_COLUMNS]
     assert [(row["model"], row["id"], row["empty"]) for row in patients] == [
-        ("densehighres3dnet_v1", "A", ""), ("densehighres3dnet_v1", "B", "prediction"),
-        ("ensemble", "A", ""), ("ensemble", "B", "")]
+        ("densehighres3dnet_v1", "A", ""),
+        ("densehighres3dnet_v1", "B", "prediction"),
+        ("ensemble", "A", ""),
+        ("ensemble", "B", ""),
+    ]
     assert patients[1]["msd_3d_mm"] == "inf" and patients[1]["dice_3d"] == "0"
     for row in patients:
-        kinds = [one["kind"] for one in by_slice if (one["model"], one["id"]) ==
-                 (row["model"], row["id"])]
+        kinds = [
+            one["kind"]
+            for one in by_slice
+            if (one["model"], one["id"]) == (row["model"], row["id"])
+        ]
         assert [kinds.count(kind) for kind in ("TP", "FN", "FP")] == [
-            int(row[kind]) for kind in ("tp", "fn", "fp")]
+            int(row[kind]) for kind in ("tp", "fn", "fp")
+        ]
     assert {row["measure"] for row in rows(out / "tests.csv")} >= {"dice_3d", "hd95_3d_mm"}
     assert [row["empty_predictions"] for row in rows(out / "cohort.csv")] == ["1", "0"]
 
@@ -72,6 +98,7 @@ def test_files(out):
 def test_json_is_strict_and_says_what_it_means(out):
     def refuse(constant):
         raise AssertionError(constant)
+
     content = json.loads((out / "evaluation.json").read_text(), parse_constant=refuse)
     assert content["notice"].startswith("Research use only")
     assert content["patients"][1]["msd_3d_mm"] is None and content["patients"][1]["fn"] > 0
@@ -101,8 +128,17 @@ def test_only_the_models_asked_for_are_compared(study, capsys):
         for one in "ABC":
             study.predict(one, tumour(iteration / 10000), model)
         folders.append(model.folder)
-    words = ["evaluate", "--references", study.references, "--predictions", *folders, "--out",
-             study.folder / "out", "--set", "Validation"]
+    words = [
+        "evaluate",
+        "--references",
+        study.references,
+        "--predictions",
+        *folders,
+        "--out",
+        study.folder / "out",
+        "--set",
+        "Validation",
+    ]
     assert run(*words) == 0
     every = tables.read(study.folder / "out")["tests"]
     assert len(every) == 3 * 4  # pairs, measures
@@ -113,13 +149,18 @@ def test_only_the_models_asked_for_are_compared(study, capsys):
     capsys.readouterr()
     assert run(*words, "--compare", "v1", "v1@20000") == 2
     assert "--compare v1: no such model; found densehighres3dnet_v1@60000, v1@20000" in (
-        capsys.readouterr().err)
+        capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("words, message", [
-    (["--predictions", "absent"], "No folder absent"),
-    (["--predictions", "a=x", "a=y"], "a is given more than once"),
-    (["--predictions", "V", "--set", "Training"], "nobody to score")])
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--predictions", "absent"], "No folder absent"),
+        (["--predictions", "a=x", "a=y"], "a is given more than once"),
+        (["--predictions", "V", "--set", "Training"], "nobody to score"),
+    ],
+)
 def test_wrong_input(study, capsys, words, message):
     words = [str(study.model.folder) if word == "V" else word for word in words]
     assert run("evaluate", "--references", study.references, *words, "--out", study.folder) == 2
@@ -135,11 +176,34 @@ def test_an_ensemble_is_evaluated_like_a_model(study, capsys):
         study.predict(one, np.where(tumour(), 0.1 + noise, 0.4 * noise))
     (study.model.folder / "C_niftynet_out.nii.gz").unlink()
     out = study.folder / "models" / "ensemble" / "inference"
-    assert run("ensemble", "--predictions", study.model.folder, other.folder, "--out", out,
-               "--weights", 1, 3) == 0
+    assert (
+        run(
+            "ensemble",
+            "--predictions",
+            study.model.folder,
+            other.folder,
+            "--out",
+            out,
+            "--weights",
+            1,
+            3,
+        )
+        == 0
+    )
     assert "2 patients of 2 models" in capsys.readouterr().out
-    assert run("evaluate", "--references", study.references, "--predictions", out,
-               study.model.folder, "--out", study.folder / "out") == 0
+    assert (
+        run(
+            "evaluate",
+            "--references",
+            study.references,
+            "--predictions",
+            out,
+            study.model.folder,
+            "--out",
+            study.folder / "out",
+        )
+        == 0
+    )
     scores = tables.read(study.folder / "out")["cohort"].set_index("model")["dice_3d_mean"]
     assert scores["ensemble"] > scores["densehighres3dnet_v1"]
 
@@ -161,8 +225,20 @@ def test_the_effect_of_each_step_is_shown(study, capsys):
     for one in "AB":
         study.predict(one, speck)
     out = study.folder / "steps"
-    assert run("postprocess", "--references", study.references, "--predictions",
-               study.model.folder, "--steps", "components:0.01 fill_holes", "--out", out) == 0
+    assert (
+        run(
+            "postprocess",
+            "--references",
+            study.references,
+            "--predictions",
+            study.model.folder,
+            "--steps",
+            "components:0.01 fill_holes",
+            "--out",
+            out,
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     names = ["0. as predicted", "1. + components:0.01", "2. + fill_holes"]
     assert all(name in printed for name in names)
@@ -176,14 +252,33 @@ def test_the_effect_of_each_step_is_shown(study, capsys):
 
 
 def test_predictions_are_not_overwritten(study, capsys):
-    assert run("postprocess", "--references", study.references, "--predictions",
-               study.model.folder, "--steps", "largest", "--out", study.model.folder) == 2
+    assert (
+        run(
+            "postprocess",
+            "--references",
+            study.references,
+            "--predictions",
+            study.model.folder,
+            "--steps",
+            "largest",
+            "--out",
+            study.model.folder,
+        )
+        == 2
+    )
     assert "Name another" in capsys.readouterr().err
 
 
 def test_a_box_needs_the_ct(study, capsys):
-    words = ["postprocess", "--predictions", study.model.folder, "--steps", "body_box:0",
-             "--out", study.folder / "steps"]
+    words = [
+        "postprocess",
+        "--predictions",
+        study.model.folder,
+        "--steps",
+        "body_box:0",
+        "--out",
+        study.folder / "steps",
+    ]
     assert run(*words, "--references", study.references / "native") == 2
     assert "give --references the folder that preprocess wrote" in capsys.readouterr().err
     ct = np.full(SHAPE, -1000, np.int16)
@@ -194,6 +289,8 @@ def test_a_box_needs_the_ct(study, capsys):
 
 
 def test_no_tensorflow_and_no_dicom_are_needed():
-    code = ("import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'niftynet', 'pydicom']));"
-            "import niftynet_ext.__main__")  # to import one of the three is an error now
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'niftynet', 'pydicom']));"
+        "import niftynet_ext.__main__"
+    )  # to import one of the three is an error now
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -4,6 +4,7 @@ Each function has the arguments and the arithmetic of its TensorFlow 1.15 namesa
 2's own operations. Modules of this package are imported when one of their functions is first
 asked for: most runs need none but :mod:`~niftynet_ext.compat.contrib.regularizers`.
 """
+
 import sys
 
 from niftynet_ext.compat.lazy import LazyModule
@@ -12,10 +13,17 @@ REGULARIZERS = {"l1_regularizer": "regularizers", "l2_regularizer": "regularizer
 
 # module of tf.contrib -> {its function: the module here that defines it}
 PARTS = {
-    "framework": {"list_variables": "framework", "load_variable": "framework",
-                  "local_variable": "framework"},
-    "layers": {"batch_norm": "normalisation", "instance_norm": "normalisation",
-               "variance_scaling_initializer": "initializers", **REGULARIZERS},
+    "framework": {
+        "list_variables": "framework",
+        "load_variable": "framework",
+        "local_variable": "framework",
+    },
+    "layers": {
+        "batch_norm": "normalisation",
+        "instance_norm": "normalisation",
+        "variance_scaling_initializer": "initializers",
+        **REGULARIZERS,
+    },
     "layers.python": {},
     "layers.python.layers": {},
     "layers.python.layers.regularizers": REGULARIZERS,

@@ -1,4 +1,5 @@
 """``tf.contrib.framework``: checkpoints (ModelRestorer) and local variables (the CRF layer)."""
+
 import tensorflow as tf
 
 list_variables = tf.train.list_variables
@@ -14,5 +15,11 @@ def local_variable(initial_value, validate_shape=True, name=None, use_resource=N
     :param use_resource: None for TensorFlow 1's kind, which can change its shape
     :return: the variable
     """
-    return tf.Variable(initial_value, trainable=False, validate_shape=validate_shape, name=name,
-                       collections=[tf.GraphKeys.LOCAL_VARIABLES], use_resource=use_resource)
+    return tf.Variable(
+        initial_value,
+        trainable=False,
+        validate_shape=validate_shape,
+        name=name,
+        collections=[tf.GraphKeys.LOCAL_VARIABLES],
+        use_resource=use_resource,
+    )

@@ -1,15 +1,19 @@
 """``tf.contrib.layers.variance_scaling_initializer``, of both GANs."""
+
 import math
 
 import tensorflow as tf
 
-FANS = {"FAN_IN": lambda fan_in, fan_out: fan_in,
-        "FAN_OUT": lambda fan_in, fan_out: fan_out,
-        "FAN_AVG": lambda fan_in, fan_out: (fan_in + fan_out) / 2}
+FANS = {
+    "FAN_IN": lambda fan_in, fan_out: fan_in,
+    "FAN_OUT": lambda fan_in, fan_out: fan_out,
+    "FAN_AVG": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
+}
 
 
-def variance_scaling_initializer(factor=2.0, mode="FAN_IN", uniform=False, seed=None,
-                                 dtype=tf.float32):
+def variance_scaling_initializer(
+    factor=2.0, mode="FAN_IN", uniform=False, seed=None, dtype=tf.float32
+):
     """Random weights of variance ``factor / fan`` (He et al., 2015, by default).
 
     Not ``tf.variance_scaling_initializer``: this one truncates a normal of variance 1.3 times
@@ -24,8 +28,9 @@ def variance_scaling_initializer(factor=2.0, mode="FAN_IN", uniform=False, seed=
     :raises TypeError: another mode or dtype
     """
     if mode not in FANS:
-        raise TypeError(f"variance_scaling_initializer: unknown mode {mode}, "
-                        f"expected one of {', '.join(FANS)}")
+        raise TypeError(
+            f"variance_scaling_initializer: unknown mode {mode}, expected one of {', '.join(FANS)}"
+        )
     if not dtype.is_floating:
         raise TypeError(f"variance_scaling_initializer: dtype must be floating, got {dtype.name}")
 

@@ -1,4 +1,5 @@
 """``tf.contrib.periodic_resample.periodic_resample``: the shuffle of ``SubPixelLayer``."""
+
 import math
 
 import tensorflow as tf
@@ -20,8 +21,10 @@ def periodic_resample(values, shape, name=None):
     old = values.shape.as_list() if values.shape.rank is not None else [None]
     new = [None if size in (None, -1) else int(size) for size in shape]
     if None in old or len(new) != len(old) or new.count(None) != 1:
-        raise ValueError(f"periodic_resample: expected a known shape, and as many new sizes with "
-                         f"one None among them; got {values.shape} and {new}")
+        raise ValueError(
+            f"periodic_resample: expected a known shape, and as many new sizes with "
+            f"one None among them; got {values.shape} and {new}"
+        )
     q = new.index(None)
     axes = [axis for axis in range(len(old)) if axis != q]
     factors = [math.ceil(new[axis] / old[axis]) for axis in axes]
@@ -36,7 +39,9 @@ def periodic_resample(values, shape, name=None):
         n = len(axes)
         pairs = [axis for j in range(n) for axis in (j, 2 * n - 1 - j)]
         flow = tf.transpose(flow, [*pairs, 2 * n])
-        flow = tf.reshape(flow, [old[axis] * factor for axis, factor in
-                                 zip(axes, factors, strict=True)] + [new[q]])
+        flow = tf.reshape(
+            flow,
+            [old[axis] * factor for axis, factor in zip(axes, factors, strict=True)] + [new[q]],
+        )
         flow = flow[tuple(slice(new[axis]) for axis in axes)]
         return tf.transpose(flow, [(*axes, q).index(axis) for axis in range(len(old))])

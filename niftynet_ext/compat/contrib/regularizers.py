@@ -1,4 +1,5 @@
 """``tf.contrib.layers.python.layers.regularizers``: every application's ``reg_type``."""
+
 import tensorflow as tf
 
 
@@ -20,13 +21,15 @@ def _regularizer(name, scale, scope, penalty):
         with tf.name_scope(scope, name) as full_name:
             factor = tf.constant(scale, weights.dtype.base_dtype)
             return tf.multiply(factor, penalty(weights), name=full_name)
+
     return apply
 
 
 def l1_regularizer(scale, scope=None):
     """:return: function of weights -> ``scale * sum |w|``; see :func:`_regularizer`."""
-    return _regularizer("l1_regularizer", scale, scope,
-                        lambda weights: tf.reduce_sum(tf.abs(weights)))
+    return _regularizer(
+        "l1_regularizer", scale, scope, lambda weights: tf.reduce_sum(tf.abs(weights))
+    )
 
 
 def l2_regularizer(scale, scope=None):

@@ -1,4 +1,5 @@
 """``tf.contrib.resampler.resampler``: NiftyNet's 2-D linear resampling with a zero boundary."""
+
 import tensorflow as tf
 
 

@@ -2,6 +2,7 @@
 
 The numbers in ``tensorflow_1.npz`` come from ``make_fixture.py`` on NiftyNet's own stack.
 """
+
 import json
 from pathlib import Path
 
@@ -9,15 +10,18 @@ import niftynet  # noqa: F401  (its import installs the TensorFlow 1 interface)
 import numpy as np
 import pytest
 
-from tests.niftynet_ext.compat import array_cases, cases, make_fixture
+from tests.support import array_cases, make_fixture
+from tests.support import tensorflow_cases as cases
 
 # Largest difference, as a part of the largest number of its kind (an output, a gradient by the
 # inputs, the norms of the gradients by the weights). Float32 has 6e-8; what a network's layers
 # multiply is allowed the networks alone.
-TOLERANCE = {"layer": {"output": 1e-5, "gradient": 1e-5, "norms": 1e-5},
-             "network": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-3},
-             # 3e-7 more or less in its input move the norms of its gradients by 3e-3
-             "network.unet_2d.UNet2D": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-2}}
+TOLERANCE = {
+    "layer": {"output": 1e-5, "gradient": 1e-5, "norms": 1e-5},
+    "network": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-3},
+    # 3e-7 more or less in its input move the norms of its gradients by 3e-3
+    "network.unet_2d.UNet2D": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +47,9 @@ def test_case(expected, name):
     for field, array in zip(make_fixture.FIELDS, arrays[name], strict=True):
         tolerance = TOLERANCE.get(name.split("(")[0], TOLERANCE[name.split(".")[0]])[field]
         largest = float(np.abs(array[np.isfinite(array)]).max(initial=1e-6))
-        assert result[field] == pytest.approx(array, abs=tolerance * largest, rel=0,
-                                              nan_ok=True), field
+        assert result[field] == pytest.approx(array, abs=tolerance * largest, rel=0, nan_ok=True), (
+            field
+        )
 
 
 @pytest.mark.parametrize("name", list(array_cases.CASES))

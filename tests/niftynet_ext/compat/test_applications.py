@@ -1,4 +1,5 @@
 """NiftyNet's five applications from its own commands: training, inference and evaluation run."""
+
 import os
 import subprocess
 import sys
@@ -27,8 +28,13 @@ def data(tmp_path_factory):
     tables = {name: [] for name in ("image", "half", "label", "class", "flat")}
     for k in range(4):
         image = rng.normal(size=(20, 20, 20)).astype(np.float32)
-        arrays = {"image": image, "half": image / 2, "label": (image > 1).astype(np.uint8),
-                  "class": np.full((1, 1, 1), k % 2, np.uint8), "flat": image[:16, :16, :1]}
+        arrays = {
+            "image": image,
+            "half": image / 2,
+            "label": (image > 1).astype(np.uint8),
+            "class": np.full((1, 1, 1), k % 2, np.uint8),
+            "flat": image[:16, :16, :1],
+        }
         for name, array in arrays.items():
             path = folder / f"{name}_{k}.nii.gz"
             nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
@@ -50,10 +56,19 @@ def run(tmp_path, command, actions, sections):
     common = {
         "SYSTEM": {"num_threads": 1, "num_gpus": 0, "model_dir": tmp_path / "model"},
         "NETWORK": {"batch_size": 1, "queue_length": 5, "window_sampling": "uniform"},
-        "TRAINING": {"sample_per_volume": 1, "lr": 0.001, "max_iter": 2, "save_every_n": 1,
-                     "tensorboard_every_n": 1},
-        "INFERENCE": {"border": 0, "inference_iter": -1, "spatial_window_size": WINDOW,
-                      "save_seg_dir": tmp_path / "inference"},
+        "TRAINING": {
+            "sample_per_volume": 1,
+            "lr": 0.001,
+            "max_iter": 2,
+            "save_every_n": 1,
+            "tensorboard_every_n": 1,
+        },
+        "INFERENCE": {
+            "border": 0,
+            "inference_iter": -1,
+            "spatial_window_size": WINDOW,
+            "save_seg_dir": tmp_path / "inference",
+        },
         "EVALUATION": {"save_csv_dir": tmp_path / "evaluation"},
     }
     ini = tmp_path / "config.ini"
@@ -63,29 +78,59 @@ def run(tmp_path, command, actions, sections):
             for key, value in {**common.get(name, {}), **sections.get(name, {})}.items():
                 print(f"{key} = {value}", file=file)
     env = {**os.environ, "niftynet_config_home": str(tmp_path / "home")}
-    process = subprocess.run([sys.executable, "-W", "ignore", "-c", RUN, command, str(ini),
-                              *actions], text=True, capture_output=True, env=env, timeout=600)
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", RUN, command, str(ini), *actions],
+        text=True,
+        capture_output=True,
+        env=env,
+        timeout=600,
+    )
     assert process.returncode == 0, process.stderr[-3000:]
     return tmp_path / "inference"
 
 
 def test_segment(data, tmp_path):
     """With every preprocessing and augmentation that NiftyNet has."""
-    out = run(tmp_path, "net_segment", ["train", "inference", "evaluation"], {
-        "image": source(data, "image", order=3), "label": source(data, "label"),
-        "NETWORK": {"name": "toynet", "normalisation": True, "whitening": True, "decay": 0.1,
-                    "reg_type": "L1", "cutoff": "(0.01, 0.99)",
-                    "histogram_ref_file": tmp_path / "histogram.txt"},
-        "TRAINING": {"loss_type": "Dice", "random_flipping_axes": "0,1", "bias_field_range":
-                     "(-0.5, 0.5)", "scaling_percentage": "(-10.0, 10.0)", "rotation_angle":
-                     "(-10.0, 10.0)", "do_elastic_deformation": True, "num_ctrl_points": 4,
-                     "proportion_to_deform": 1.0, "validation_every_n": 1,
-                     "exclude_fraction_for_validation": 0.25,
-                     "exclude_fraction_for_inference": 0.25},
-        "EVALUATION": {"evaluations": "dice,jaccard,average_distance,hausdorff95_distance"},
-        "SEGMENTATION": {"image": "image", "label": "label", "num_classes": 2,
-                         "output_prob": False, "label_normalisation": True}})
-    mask, = out.glob("*.nii.gz")
+    out = run(
+        tmp_path,
+        "net_segment",
+        ["train", "inference", "evaluation"],
+        {
+            "image": source(data, "image", order=3),
+            "label": source(data, "label"),
+            "NETWORK": {
+                "name": "toynet",
+                "normalisation": True,
+                "whitening": True,
+                "decay": 0.1,
+                "reg_type": "L1",
+                "cutoff": "(0.01, 0.99)",
+                "histogram_ref_file": tmp_path / "histogram.txt",
+            },
+            "TRAINING": {
+                "loss_type": "Dice",
+                "random_flipping_axes": "0,1",
+                "bias_field_range": "(-0.5, 0.5)",
+                "scaling_percentage": "(-10.0, 10.0)",
+                "rotation_angle": "(-10.0, 10.0)",
+                "do_elastic_deformation": True,
+                "num_ctrl_points": 4,
+                "proportion_to_deform": 1.0,
+                "validation_every_n": 1,
+                "exclude_fraction_for_validation": 0.25,
+                "exclude_fraction_for_inference": 0.25,
+            },
+            "EVALUATION": {"evaluations": "dice,jaccard,average_distance,hausdorff95_distance"},
+            "SEGMENTATION": {
+                "image": "image",
+                "label": "label",
+                "num_classes": 2,
+                "output_prob": False,
+                "label_normalisation": True,
+            },
+        },
+    )
+    (mask,) = out.glob("*.nii.gz")
     assert np.squeeze(nibabel.load(mask).get_fdata()).shape == (20, 20, 20)
     scores = pd.read_csv(tmp_path / "evaluation" / "eval_subject_id_label.csv")
     truth = nibabel.load(data / f"label_{scores.subject_id[0][1]}.nii.gz").get_fdata() == 1
@@ -95,49 +140,86 @@ def test_segment(data, tmp_path):
 
 
 def test_regress(data, tmp_path):
-    out = run(tmp_path, "net_regress", ["train", "inference", "evaluation"], {
-        "image": source(data, "image", order=1), "output": source(data, "half"),
-        "NETWORK": {"name": "toynet"}, "TRAINING": {"loss_type": "L2Loss"},
-        "EVALUATION": {"evaluations": "mse,rmse,mae"},
-        "REGRESSION": {"image": "image", "output": "output"}})
+    out = run(
+        tmp_path,
+        "net_regress",
+        ["train", "inference", "evaluation"],
+        {
+            "image": source(data, "image", order=1),
+            "output": source(data, "half"),
+            "NETWORK": {"name": "toynet"},
+            "TRAINING": {"loss_type": "L2Loss"},
+            "EVALUATION": {"evaluations": "mse,rmse,mae"},
+            "REGRESSION": {"image": "image", "output": "output"},
+        },
+    )
     scores = pd.read_csv(tmp_path / "evaluation" / "eval_subject_id.csv").set_index("subject_id")
     for k in range(4):
-        found, = out.glob(f"*s{k}*.nii.gz")
-        error = (np.squeeze(nibabel.load(found).get_fdata())
-                 - nibabel.load(data / f"half_{k}.nii.gz").get_fdata())
-        assert scores.loc[f"s{k}", "mse"] == pytest.approx(np.mean(error ** 2), rel=1e-4)
+        (found,) = out.glob(f"*s{k}*.nii.gz")
+        error = (
+            np.squeeze(nibabel.load(found).get_fdata())
+            - nibabel.load(data / f"half_{k}.nii.gz").get_fdata()
+        )
+        assert scores.loc[f"s{k}", "mse"] == pytest.approx(np.mean(error**2), rel=1e-4)
 
 
 def test_classify(data, tmp_path):
-    out = run(tmp_path, "net_classify", ["train", "inference"], {
-        "image": source(data, "image", order=1), "label": source(data, "class", (1, 1, 1)),
-        "NETWORK": {"name": "resnet", "batch_size": 2, "window_sampling": "resize"},
-        "TRAINING": {"loss_type": "CrossEntropy"},
-        "CLASSIFICATION": {"image": "image", "label": "label", "num_classes": 2,
-                           "output_prob": True}})
+    out = run(
+        tmp_path,
+        "net_classify",
+        ["train", "inference"],
+        {
+            "image": source(data, "image", order=1),
+            "label": source(data, "class", (1, 1, 1)),
+            "NETWORK": {"name": "resnet", "batch_size": 2, "window_sampling": "resize"},
+            "TRAINING": {"loss_type": "CrossEntropy"},
+            "CLASSIFICATION": {
+                "image": "image",
+                "label": "label",
+                "num_classes": 2,
+                "output_prob": True,
+            },
+        },
+    )
     assert len(list(out.glob("*niftynet_out*"))) == 4
 
 
 def test_autoencoder(data, tmp_path):
     size = (16, 16, 1)
-    out = run(tmp_path, "net_autoencoder", ["train", "inference"], {
-        "image": source(data, "flat", size, order=1),
-        "NETWORK": {"name": "vae", "batch_size": 2},
-        "TRAINING": {"loss_type": "VariationalLowerBound"},
-        "INFERENCE": {"spatial_window_size": size},
-        "AUTOENCODER": {"image": "image", "inference_type": "encode", "noise_stddev": 0.0}})
+    out = run(
+        tmp_path,
+        "net_autoencoder",
+        ["train", "inference"],
+        {
+            "image": source(data, "flat", size, order=1),
+            "NETWORK": {"name": "vae", "batch_size": 2},
+            "TRAINING": {"loss_type": "VariationalLowerBound"},
+            "INFERENCE": {"spatial_window_size": size},
+            "AUTOENCODER": {"image": "image", "inference_type": "encode", "noise_stddev": 0.0},
+        },
+    )
     assert len(list(out.glob("*embedded*"))) == 4
 
 
 def test_gan(data, tmp_path):
     size = (16, 16, 1)
-    out = run(tmp_path, "net_gan", ["train", "inference"], {
-        "image": source(data, "flat", size, order=1),
-        "conditioning": source(data, "flat", size, order=1),
-        "NETWORK": {"name": "simulator_gan", "batch_size": 2, "window_sampling": "resize"},
-        "TRAINING": {"loss_type": "CrossEntropy"},
-        "INFERENCE": {"spatial_window_size": size},
-        "GAN": {"image": "image", "conditioning": "conditioning", "noise_size": 4,
-                "n_interpolations": 3}})
+    out = run(
+        tmp_path,
+        "net_gan",
+        ["train", "inference"],
+        {
+            "image": source(data, "flat", size, order=1),
+            "conditioning": source(data, "flat", size, order=1),
+            "NETWORK": {"name": "simulator_gan", "batch_size": 2, "window_sampling": "resize"},
+            "TRAINING": {"loss_type": "CrossEntropy"},
+            "INFERENCE": {"spatial_window_size": size},
+            "GAN": {
+                "image": "image",
+                "conditioning": "conditioning",
+                "noise_size": 4,
+                "n_interpolations": 3,
+            },
+        },
+    )
     image, *_ = out.glob("*generated*")
     assert np.squeeze(nibabel.load(image).get_fdata()).shape == (16, 16)

@@ -1,4 +1,5 @@
 """``net_download`` against a model zoo on this machine."""
+
 import functools
 import http.server
 import os
@@ -26,7 +27,8 @@ def zoo(tmp_path):
         (branch / "toy" / "main.ini").write_text(
             "[config]\nversion = 1.0\nmin_download_api = 1.0\nmin_niftynet = 0.2.1\n"
             f"[data]\naction = expand\nurl = {address}/toy.tar.gz\n"
-            "destination = models\nlocal_id = toy\n")
+            "destination = models\nlocal_id = toy\n"
+        )
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield address
         server.shutdown()
@@ -36,11 +38,18 @@ def test_download(zoo, tmp_path):
     home = tmp_path / "home"
     (home / "config").mkdir(parents=True)
     (home / "config" / "config.ini").write_text(f"[global]\nhome = {home}\n")
-    code = ("import sys, niftynet.utilities.download as download\n"
-            "sys.argv = ['net_download', 'toy_model_zoo']\nsys.exit(download.main())")
+    code = (
+        "import sys, niftynet.utilities.download as download\n"
+        "sys.argv = ['net_download', 'toy_model_zoo']\nsys.exit(download.main())"
+    )
     env = {**os.environ, "niftynet_model_zoo": zoo, "niftynet_config_home": str(home / "config")}
-    process = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, text=True,
-                             capture_output=True, timeout=300)
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=env,
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
     assert process.returncode == 0, process.stdout + process.stderr
     assert (home / "models" / "toy" / "weights.txt").read_text() == "0.5"
     assert "toy_model_zoo -- data: OK." in process.stdout

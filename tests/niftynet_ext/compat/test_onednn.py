@@ -1,4 +1,5 @@
 """What oneDNN gets wrong: gradients of strided 1 x 1 convolutions, padded volumes."""
+
 import numpy as np
 import pytest
 
@@ -10,8 +11,11 @@ def arrays():
 
 
 def strides_of_filter_gradients(graph):
-    return [list(op.get_attr("strides")) for op in graph.get_operations()
-            if op.type == "Conv2DBackpropFilter"]
+    return [
+        list(op.get_attr("strides"))
+        for op in graph.get_operations()
+        if op.type == "Conv2DBackpropFilter"
+    ]
 
 
 @pytest.mark.parametrize("rank", [2, 5])
@@ -53,16 +57,18 @@ def test_wider_kernels_are_left_alone(tf, evaluate, arrays, side):
     # the first column and row of pixels that any kernel position sees, 7 x 8 pixels padded
     pad = {2: ((0, 1), (0, 0)), 3: ((1, 1), (0, 1))}[side]
     padded = np.pad(image, ((0, 0), *pad, (0, 0)))
-    expected = padded[:, 0:0 + 7:2, 0:0 + 7:2].sum((0, 1, 2))
+    expected = padded[:, 0 : 0 + 7 : 2, 0 : 0 + 7 : 2].sum((0, 1, 2))
     assert found[0, 0, :, 0] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_direct_call(tf, evaluate, arrays):
     image, _ = arrays
     gradient = tf.nn.conv2d_backprop_filter(
-        tf.constant(image, tf.float32), [1, 1, 3, 5], tf.ones((2, 4, 4, 5)), [1, 2, 2, 1], "SAME")
+        tf.constant(image, tf.float32), [1, 1, 3, 5], tf.ones((2, 4, 4, 5)), [1, 2, 2, 1], "SAME"
+    )
     assert evaluate(gradient)[0, 0, :, 4] == pytest.approx(
-        image[:, ::2, ::2].sum((0, 1, 2)), rel=1e-4)
+        image[:, ::2, ::2].sum((0, 1, 2)), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -73,18 +79,21 @@ def test_a_padded_volume_is_convolved_as_padded(tf, stride):
     placeholder = tf.placeholder(tf.float32, volume.shape)
     padded = tf.pad(placeholder, [[0, 0], [2, 2], [1, 1], [1, 2], [0, 0]])
     weights = tf.Variable(kernel.astype(np.float32))
-    output = 2 * tf.nn.convolution(input=padded, filter=weights, strides=[stride] * 3,
-                                   padding="SAME")
+    output = 2 * tf.nn.convolution(
+        input=padded, filter=weights, strides=[stride] * 3, padding="SAME"
+    )
     with tf.Session() as session:
         session.run(weights.initializer)
         found = session.run(output, {placeholder: volume})
     shape = np.add(volume.shape[1:4], (4, 2, 3))
     # SAME: of the odd kernel's surplus, the smaller half lies in front
     surplus = [max((-(-side // stride) - 1) * stride + 3 - side, 0) for side in shape]
-    around = np.pad(volume[0], [(2 + surplus[0] // 2, 3), (1 + surplus[1] // 2, 2),
-                                (1 + surplus[2] // 2, 3), (0, 0)])
+    around = np.pad(
+        volume[0],
+        [(2 + surplus[0] // 2, 3), (1 + surplus[1] // 2, 2), (1 + surplus[2] // 2, 3), (0, 0)],
+    )
     windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3, 3), axis=(0, 1, 2))
     size = [-(-side // stride) for side in shape]
-    windows = windows[::stride, ::stride, ::stride][:size[0], :size[1], :size[2]]
+    windows = windows[::stride, ::stride, ::stride][: size[0], : size[1], : size[2]]
     expected = 2 * np.einsum("xyzcijk,ijkco->xyzo", windows, kernel)
     assert found[0] == pytest.approx(expected, rel=1e-4, abs=1e-4)

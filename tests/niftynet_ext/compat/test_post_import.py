@@ -1,4 +1,5 @@
 """What is done to modules of NiftyNet once they are loaded."""
+
 import importlib
 import sys
 
@@ -22,18 +23,21 @@ def test_short_names_are_registered(tf):
     from niftynet.engine.application_factory import ApplicationNetFactory
 
     from niftynet_ext.network.dense_highres3dnet import DenseHighRes3DNet
+
     assert ApplicationNetFactory.create("densehighres3dnet_v1") is DenseHighRes3DNet
 
 
 def test_version_is_the_package_s_in_a_git_checkout_too(tf):
     import niftynet
     from niftynet.utilities.versioning import get_niftynet_version
+
     assert get_niftynet_version() == "0.6.0"
     assert niftynet.__version__ == "NiftyNet version 0.6.0"
 
 
 def test_loss_on_raters_confusion_matrices(tf, evaluate):
     from niftynet.layer.loss_classification_multi import loss_confusion_matrix
+
     rng = np.random.default_rng(1)
     truth, logits = rng.integers(0, 2, (6, 3)), rng.normal(size=(6, 3, 2)).astype(np.float32)
     loss = evaluate(loss_confusion_matrix(tf.constant(truth), tf.constant(logits), 2, nrater=3))

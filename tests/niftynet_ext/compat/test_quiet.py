@@ -1,4 +1,5 @@
 """TensorFlow's start-up noise; everything else that goes to stderr stays."""
+
 import os
 
 import pytest
@@ -9,9 +10,13 @@ NOISE = (
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
     "I0000 00:00:1795430717.731515   14659 port.cc:153] oneDNN custom operations are on.",
     "2026-11-23 10:00:00.123456: I tensorflow/core/platform/cpu_feature_guard.cc:182] This binary",
-    "2026-11-23 10:00:00.123456: W tensorflow/compiler/tf2tensorrt/utils/py_utils.cc:38] TF-TRT")
-KEPT = ("E0000 00:00:1795430717.731515   14659 cuda_dnn.cc:8310] Unable to register cuDNN factory",
-        "2026-11-23 10:00:00.123456: F tensorflow/core/lib.cc:1] died", "Traceback: mine")
+    "2026-11-23 10:00:00.123456: W tensorflow/compiler/tf2tensorrt/utils/py_utils.cc:38] TF-TRT",
+)
+KEPT = (
+    "E0000 00:00:1795430717.731515   14659 cuda_dnn.cc:8310] Unable to register cuDNN factory",
+    "2026-11-23 10:00:00.123456: F tensorflow/core/lib.cc:1] died",
+    "Traceback: mine",
+)
 
 
 @pytest.mark.parametrize("level, expected", [(None, KEPT), ("2", KEPT), ("0", NOISE + KEPT)])

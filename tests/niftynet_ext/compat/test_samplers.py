@@ -1,4 +1,5 @@
 """Each of NiftyNet's samplers, and each pair of sampler and aggregator, on files."""
+
 import importlib
 
 import nibabel
@@ -26,6 +27,7 @@ def volumes(tmp_path):
 def reader(tf, volumes, tmp_path):
     from niftynet.io.image_reader import ImageReader
     from niftynet.io.image_sets_partitioner import ImageSetsPartitioner
+
     sections = {}
     for name in ("image", "sampler"):
         table = tmp_path / f"{name}.csv"
@@ -50,6 +52,7 @@ def batches(tf, sampler):
 def test_no_thread_tunes_a_data_set(tf, reader):
     """TensorFlow's may sleep for a minute at the end of a session, and the session with it."""
     from niftynet.engine.sampler_grid_v2 import GridSampler
+
     sampler = GridSampler(reader, WINDOW)
     assert len(list(batches(tf, sampler))) > 1
     assert sampler.dataset.options().autotune.enabled is False
@@ -91,19 +94,25 @@ def read(path):
 def test_grid_gives_the_volume_back(tf, reader, volumes, tmp_path):
     from niftynet.engine.sampler_grid_v2 import GridSampler
     from niftynet.engine.windows_aggregator_grid import GridSamplesAggregator
+
     sampler = GridSampler(reader, WINDOW, batch_size=3, window_border=BORDER)
     out = tmp_path / "out"
-    aggregate(tf, sampler, GridSamplesAggregator(reader, output_path=str(out), postfix="_out",
-                                                 window_border=BORDER))
+    aggregate(
+        tf,
+        sampler,
+        GridSamplesAggregator(reader, output_path=str(out), postfix="_out", window_border=BORDER),
+    )
     inside = tuple(slice(1, -1) for _ in SHAPE)  # no window's middle reaches the outermost voxels
     for subject, volume in volumes.items():
-        assert np.array_equal(read(out / f"window_image_{subject}__out.nii.gz")[inside],
-                              volume[inside])
+        assert np.array_equal(
+            read(out / f"window_image_{subject}__out.nii.gz")[inside], volume[inside]
+        )
 
 
 def test_resize_gives_the_shape_back(tf, reader, volumes, tmp_path):
     from niftynet.engine.sampler_resize_v2 import ResizeSampler
     from niftynet.engine.windows_aggregator_resize import ResizeSamplesAggregator
+
     sampler = ResizeSampler(reader, SHAPE, batch_size=1, shuffle=False)
     out = tmp_path / "out"
     aggregate(tf, sampler, ResizeSamplesAggregator(reader, output_path=str(out), postfix="_out"))
@@ -114,8 +123,10 @@ def test_resize_gives_the_shape_back(tf, reader, volumes, tmp_path):
 def test_linear_interpolation_between_two_files(tf, reader, volumes, tmp_path):
     from niftynet.engine.sampler_linear_interpolate_v2 import LinearInterpolateSampler
     from niftynet.engine.windows_aggregator_identity import WindowAsImageAggregator
-    sampler = LinearInterpolateSampler(reader, {"image": SHAPE, "sampler": SHAPE}, batch_size=1,
-                                       n_interpolations=3)
+
+    sampler = LinearInterpolateSampler(
+        reader, {"image": SHAPE, "sampler": SHAPE}, batch_size=1, n_interpolations=3
+    )
     np.random.seed(1)  # NiftyNet pairs each file with one drawn at random, and drops twins
     out = tmp_path / "out"
     mixed = aggregate(tf, sampler, WindowAsImageAggregator(reader, output_path=str(out)))
@@ -126,9 +137,11 @@ def test_linear_interpolation_between_two_files(tf, reader, volumes, tmp_path):
 
 def test_random_vectors_are_mixed_in_even_steps(tf):
     from niftynet.engine.sampler_random_vector_v2 import RandomVectorSampler
+
     sampler = RandomVectorSampler(vector_size=(20,), batch_size=5, n_interpolations=5)
     batch = next(batches(tf, sampler))
     vectors = batch["vector"]
     steps = np.diff(vectors, axis=0)
-    assert vectors.shape == (5, 20) and steps == pytest.approx(np.broadcast_to(steps[0], (4, 20)),
-                                                               abs=1e-5)
+    assert vectors.shape == (5, 20) and steps == pytest.approx(
+        np.broadcast_to(steps[0], (4, 20)), abs=1e-5
+    )

@@ -1,4 +1,5 @@
 """Names that NumPy, pandas, nibabel and Python dropped."""
+
 import sys
 
 import nibabel
@@ -42,7 +43,8 @@ def test_pandas_append():
 def test_pandas_groupby_with_a_tuple_of_columns():
     table = pd.DataFrame({"label": [1, 1, 2], "value": [1.0, 3.0, 5.0]})
     means = table.groupby(by=("label",), group_keys=False).apply(
-        lambda group: pd.Series({"mean": np.mean(group["value"])}))
+        lambda group: pd.Series({"mean": np.mean(group["value"])})
+    )
     assert means.index.names == ["label"]
     assert means["mean"].to_dict() == {1: 2.0, 2: 5.0}
     odd = pd.DataFrame({("a", "b"): [1, 1], "v": [2, 3]})
@@ -51,6 +53,7 @@ def test_pandas_groupby_with_a_tuple_of_columns():
 
 def test_loose_version_compares():
     from distutils.version import LooseVersion
+
     assert LooseVersion("1.5") < LooseVersion("2.15.0") < LooseVersion("2.21.0")
 
 

@@ -1,12 +1,14 @@
 """Functions of TensorFlow 1 that have become stricter, or are gone."""
+
 import numpy as np
 import pytest
 
 
 def test_py_func_casts_integers_only(tf, evaluate):
     wide = tf.py_func(lambda: np.arange(3, dtype=np.int64), [], tf.int32)
-    pair = tf.py_func(lambda x: (x, np.ones(2, np.int64)), [tf.constant(2.0)],
-                      [tf.float32, tf.int32])
+    pair = tf.py_func(
+        lambda x: (x, np.ones(2, np.int64)), [tf.constant(2.0)], [tf.float32, tf.int32]
+    )
     values, (same, ones) = evaluate([wide, pair])
     assert values.dtype == np.int32 and values.tolist() == [0, 1, 2]
     assert same == 2.0 and ones.dtype == np.int32
@@ -36,8 +38,10 @@ def test_layers(tf, evaluate):
 
 def test_map_fn_leaves_the_function_as_written(tf, evaluate):
     """AutoGraph would turn this `if` on a tensor into a conditional; TensorFlow 1 refuses it."""
+
     def absolute(value):
         return -value if value < 0 else value
+
     with pytest.raises(TypeError, match="bool"):
         tf.map_fn(absolute, tf.constant([-1.0, 2.0]))
     assert evaluate(tf.map_fn(tf.abs, tf.constant([-1.0, 2.0]))).tolist() == [1, 2]
@@ -58,17 +62,25 @@ def test_penalties_are_computed_and_named_at_once(tf, evaluate):
         tf.get_variable("w", [2], regularizer=l2)
     found = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     names = [one.name for one in found]
-    assert names == ["a/w/Regularizer/l2_regularizer:0", "b/w/Regularizer/largest:0",
-                     "b/t/Regularizer/least:0"]
+    assert names == [
+        "a/w/Regularizer/l2_regularizer:0",
+        "b/w/Regularizer/largest:0",
+        "b/t/Regularizer/least:0",
+    ]
     of_a = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, "a")
     assert of_a == found[:1] and evaluate(of_a) == pytest.approx([0.25])
 
 
 def test_penalty_of_a_variable_that_is_made_in_a_loop(tf, evaluate):
     def step(value):
-        w = tf.get_variable("w", [2], initializer=tf.constant_initializer(3.0),
-                            regularizer=tf.contrib.layers.l2_regularizer(0.1))
+        w = tf.get_variable(
+            "w",
+            [2],
+            initializer=tf.constant_initializer(3.0),
+            regularizer=tf.contrib.layers.l2_regularizer(0.1),
+        )
         return value * tf.reduce_sum(w)
+
     products = tf.map_fn(step, tf.constant([1.0, 2.0]))
     (penalty,) = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     values = evaluate([products, penalty])
@@ -78,8 +90,10 @@ def test_penalty_of_a_variable_that_is_made_in_a_loop(tf, evaluate):
 def test_penalties_of_a_network(tf):
     """87 of them and these names, as on TensorFlow 1.15.5."""
     from niftynet.network.highres3dnet_small import HighRes3DNetSmall
-    net = HighRes3DNetSmall(2, w_regularizer=tf.contrib.layers.l2_regularizer(1e-4),
-                            acti_func="prelu")
+
+    net = HighRes3DNetSmall(
+        2, w_regularizer=tf.contrib.layers.l2_regularizer(1e-4), acti_func="prelu"
+    )
     net(tf.placeholder(tf.float32, (1, 16, 16, 16, 1)), is_training=True)
     names = [one.name for one in net.regularizer_loss()]
     assert len(names) == 87 == len(net.trainable_variables())

@@ -1,4 +1,5 @@
 """The TensorFlow 1 interface that NiftyNet and its users' plugins see."""
+
 import pytest
 
 
@@ -12,4 +13,5 @@ def test_names_of_tensorflow_1(tf):
 
 def test_import_of_submodules(tf):
     from tensorflow.python.framework import ops
+
     assert ops.Graph is tf.Graph

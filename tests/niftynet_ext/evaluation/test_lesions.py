@@ -1,10 +1,10 @@
 """Lesions found and false findings, by hand."""
+
 import numpy as np
 import pytest
 
 from niftynet_ext.evaluation.lesions import components, lesion_counts
-
-from .shapes import box
+from tests.support.shapes import box
 
 SHAPE = (30, 10, 10)
 

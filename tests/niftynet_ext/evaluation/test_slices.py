@@ -1,16 +1,16 @@
 """The slice protocol by hand, and slice by slice against the general functions."""
+
 import numpy as np
 import pytest
 
-from niftynet_ext.evaluation.overlap import dice
+from data_prep.core.dice import dice
 from niftynet_ext.evaluation.slices import COLUMNS, FN, FP, TP, slice_scores
 from niftynet_ext.evaluation.surface import (
     hausdorff_distance,
     mean_surface_distance,
     surface_distances,
 )
-
-from .shapes import blobs, box
+from tests.support.shapes import blobs, box
 
 SPACING = (2.0, 1.0, 3.0)
 
@@ -24,9 +24,13 @@ def test_by_hand():
     assert found["slice"].tolist() == [2, 3, 4, 5, 6]
     assert found["kind"].tolist() == [FN, FN, TP, FP, FP]
     nan = np.nan
-    expected = {"dice_2d": [0, 0, 12 / 18, nan, nan], "msd_2d_mm": [nan, nan, 7 / 8, nan, nan],
-                "hd95_2d_mm": [nan, nan, 2, nan, nan], "reference_mm2": [18, 18, 18, 0, 0],
-                "predicted_mm2": [0, 0, 18, 18, 18]}
+    expected = {
+        "dice_2d": [0, 0, 12 / 18, nan, nan],
+        "msd_2d_mm": [nan, nan, 7 / 8, nan, nan],
+        "hd95_2d_mm": [nan, nan, 2, nan, nan],
+        "reference_mm2": [18, 18, 18, 0, 0],
+        "predicted_mm2": [0, 0, 18, 18, 18],
+    }
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, nan_ok=True), name
 

@@ -1,4 +1,5 @@
 """Intervals and tests against SciPy, textbooks and plain reasoning."""
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,8 +10,9 @@ from niftynet_ext.evaluation.statistics import bootstrap_mean, holm, paired_test
 def test_bootstrap_of_patients_equals_scipys():
     values = np.random.default_rng(3).beta(4, 2, 40)
     found = bootstrap_mean(values, np.ones(40), seed=0)
-    expected = stats.bootstrap((values,), np.mean, n_resamples=10_000,
-                               method="percentile").confidence_interval
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=10_000, method="percentile"
+    ).confidence_interval
     assert found == pytest.approx(expected, abs=0.005)
     assert found[0] < values.mean() < found[1]
 
@@ -19,7 +21,8 @@ def test_slices_of_a_patient_are_drawn_together():
     # all slices of a patient alike: as many observations as patients, however many the slices
     patients = np.random.default_rng(3).beta(4, 2, 40)
     assert bootstrap_mean(50 * patients, np.full(40, 50), seed=0) == pytest.approx(
-        bootstrap_mean(patients, np.ones(40), seed=0))
+        bootstrap_mean(patients, np.ones(40), seed=0)
+    )
 
 
 def test_bootstrap_is_seeded_and_weighs_by_slices():

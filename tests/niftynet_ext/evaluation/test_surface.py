@@ -1,4 +1,5 @@
 """Surface distances by hand, in closed form, and against independent libraries."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
@@ -9,8 +10,7 @@ from niftynet_ext.evaluation.surface import (
     mean_surface_distance,
     surface_distances,
 )
-
-from .shapes import ball, blobs, box
+from tests.support.shapes import ball, blobs, box
 
 SPACINGS = [(0.8, 1.3), (0.977, 0.977, 3.0), (2.5, 0.7, 1.1)]
 SHAPES = {2: (40, 33), 3: (24, 21, 18)}
@@ -54,16 +54,20 @@ def test_shifted_cubes(axis, shift_mm):
 
 
 def test_parallel_plates():
-    found = surface_distances(box((9, 9, 9), (0, 9), (0, 9), (2, 3)),
-                              box((9, 9, 9), (0, 9), (0, 9), (6, 7)), (1.0, 1.0, 2.5))
+    found = surface_distances(
+        box((9, 9, 9), (0, 9), (0, 9), (2, 3)),
+        box((9, 9, 9), (0, 9), (0, 9), (6, 7)),
+        (1.0, 1.0, 2.5),
+    )
     assert mean_surface_distance(found) == hausdorff_distance(found) == pytest.approx(10.0)
 
 
 def test_concentric_spheres():
     spacing, shape = (1.0, 1.0, 1.5), (71, 71, 48)
     centre = [(n - 1) / 2 * s for n, s in zip(shape, spacing, strict=True)]
-    found = surface_distances(ball(shape, centre, 20.0, spacing),
-                              ball(shape, centre, 32.0, spacing), spacing)
+    found = surface_distances(
+        ball(shape, centre, 20.0, spacing), ball(shape, centre, 32.0, spacing), spacing
+    )
     # boundary voxels lie up to a voxel within the sphere they are of
     assert mean_surface_distance(found) == pytest.approx(12.0, abs=0.5)
     assert hausdorff_distance(found) == pytest.approx(12.0, abs=0.75)
@@ -164,12 +168,14 @@ def test_directed_and_mean_distances_equal_medpys(spacing):
     assert found.from_prediction.mean() == pytest.approx(medpy.asd(a, b, spacing), abs=1e-9)
     assert found.from_reference.mean() == pytest.approx(medpy.asd(b, a, spacing), abs=1e-9)
     assert mean_surface_distance(found) == pytest.approx(
-        (medpy.asd(a, b, spacing) + medpy.asd(b, a, spacing)) / 2, abs=1e-9)
+        (medpy.asd(a, b, spacing) + medpy.asd(b, a, spacing)) / 2, abs=1e-9
+    )
     assert max(map(max, found)) == pytest.approx(medpy.hd(a, b, spacing), abs=1e-9)
     # its assd and hd95 are of both directions together
     assert np.concatenate(found).mean() == pytest.approx(medpy.assd(a, b, spacing), abs=1e-9)
     assert np.percentile(np.concatenate(found), 95) == pytest.approx(
-        medpy.hd95(a, b, spacing), abs=1e-9)
+        medpy.hd95(a, b, spacing), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -179,10 +185,12 @@ def test_directed_distances_equal_monais(spacing):
     (a, b), found = pair(spacing), surface_distances(*pair(spacing), spacing)
     for two, ours in (((a, b), found.from_prediction), ((b, a), found.from_reference)):
         two = [torch.from_numpy(mask[None, None]) for mask in two]
-        mean = metrics.compute_average_surface_distance(*two, include_background=True,
-                                                        spacing=spacing)
-        hd95 = metrics.compute_hausdorff_distance(*two, include_background=True, percentile=95,
-                                                  directed=True, spacing=spacing)
+        mean = metrics.compute_average_surface_distance(
+            *two, include_background=True, spacing=spacing
+        )
+        hd95 = metrics.compute_hausdorff_distance(
+            *two, include_background=True, percentile=95, directed=True, spacing=spacing
+        )
         assert ours.mean() == pytest.approx(float(mean), abs=1e-6, rel=1e-6)
         assert np.percentile(ours, 95) == pytest.approx(float(hd95), abs=1e-6, rel=1e-6)
 
@@ -196,6 +204,8 @@ def test_surfels_of_surface_distance_agree_within_a_voxel():
     theirs = library.compute_surface_distances(b, a, spacing)
     found = surface_distances(a, b, spacing)
     assert mean_surface_distance(found) == pytest.approx(
-        np.mean(library.compute_average_surface_distance(theirs)), abs=0.5)
+        np.mean(library.compute_average_surface_distance(theirs)), abs=0.5
+    )
     assert max(np.percentile(one, 95) for one in found) == pytest.approx(
-        library.compute_robust_hausdorff(theirs, 95), abs=1.0)
+        library.compute_robust_hausdorff(theirs, 95), abs=1.0
+    )

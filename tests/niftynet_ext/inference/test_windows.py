@@ -1,4 +1,5 @@
 """Volumes in windows: NiftyNet's grid, blended, and whole; the ini key under net_segment."""
+
 import nibabel
 import numpy as np
 import pytest
@@ -7,11 +8,16 @@ import pytest
 @pytest.fixture
 def windows(tf):
     from niftynet_ext.inference import windows
+
     return windows
 
 
-SHAPES = [((7, 9, 5), (4, 4, 5)), ((8, 8, 8), (8, 8, 8)), ((6, 5, 4), (0, -1, 2)),
-          ((9, 4, 4), (4, 4, 4))]
+SHAPES = [
+    ((7, 9, 5), (4, 4, 5)),
+    ((8, 8, 8), (8, 8, 8)),
+    ((6, 5, 4), (0, -1, 2)),
+    ((9, 4, 4), (4, 4, 4)),
+]
 
 
 @pytest.mark.parametrize("kind", ["grid", "gaussian", "whole"])
@@ -33,31 +39,38 @@ def test_borders_are_cut_off_and_the_last_window_of_a_grid_wins(windows):
     found = windows.infer_volume("grid", ramp, (6, 4, 4), (1, 0, 0), 8, infer)
     expected = np.zeros(8)
     for number, first in enumerate(cut, start=1):  # NiftyNet's choice of windows
-        expected[first + 1:first + 5] = number
+        expected[first + 1 : first + 5] = number
     assert {0, 2} <= set(cut) and expected[[0, 7]].tolist() == [0, 0]
     assert found[:, 0, 0, 0].tolist() == expected.tolist()
 
 
 def test_blended_windows_have_no_seam(windows):
     """Each window says another number: in a grid a step, blended a slope."""
+
     def infer_with(cut):
         def infer(window):
             cut.append(None)
             return np.full(window.shape, float(len(cut)))
+
         return infer
 
     image = np.zeros((48, 8, 8, 1))
     grid, blended = (
         windows.infer_volume(kind, image, (32, 8, 8), border, 8, infer_with([]))[:, 4, 4, 0]
-        for kind, border in (("grid", (0, 0, 0)), ("gaussian", (8, 0, 0))))
+        for kind, border in (("grid", (0, 0, 0)), ("gaussian", (8, 0, 0)))
+    )
     assert np.abs(np.diff(grid)).max() >= 1
     assert 0 < np.abs(np.diff(blended)).max() < 0.4
 
 
-@pytest.mark.parametrize("shape, border, expected", [
-    ((256, 192, 134), (0, 0, 0), [[0, 64], [0], [0, 29, 57, 86]]),  # a quarter at least
-    ((256, 192, 96), (0, 0, 12), [[0, 64], [0], [0, 24, 48]]),
-    ((192, 100, 48), (0, 0, 0), [[0], [0], [0]])])
+@pytest.mark.parametrize(
+    "shape, border, expected",
+    [
+        ((256, 192, 134), (0, 0, 0), [[0, 64], [0], [0, 29, 57, 86]]),  # a quarter at least
+        ((256, 192, 96), (0, 0, 12), [[0, 64], [0], [0, 24, 48]]),
+        ((192, 100, 48), (0, 0, 0), [[0], [0], [0]]),
+    ],
+)
 def test_blended_windows_are_as_few_as_overlap_as_asked(windows, shape, border, expected):
     window, corners = windows.placement("gaussian", shape, (192, 192, 48), border, 8)
     assert window == (192, 192, 48)
@@ -106,6 +119,7 @@ def infer(job):
         assert np.array_equal(image.affine, np.diag([2.0, 2.0, 3.0, 1.0]))
         assert image.get_fdata().sum(-1) == pytest.approx(np.ones((20, 20, 16, 1)), abs=1e-5)
         return image.get_fdata()
+
     return run
 
 
@@ -116,22 +130,28 @@ NO_SEAMS = ("--spatial_window_size", "20,20,16")
 def test_whole_volumes_under_net_segment(infer):
     inside = np.s_[1:-1, 1:-1]  # beyond, 20 voxels padded to 24 are seen
     assert infer("whole", "--inference_windows", "whole")[inside] == pytest.approx(
-        infer("grid", *NO_SEAMS)[inside], abs=1e-5)
+        infer("grid", *NO_SEAMS)[inside], abs=1e-5
+    )
 
 
 def test_blended_windows_under_net_segment(infer):
     """Zeros beyond a window change its outermost voxels, which a blend weighs least."""
     truth = infer("truth", *NO_SEAMS)
-    error = {name: np.abs(infer(name, *flags) - truth).mean() for name, flags in {
-        "grid": (),
-        "blended": ("--inference_windows", "gaussian", "--border", "4,4,2"),
-        "batch": ("--inference_windows", "gaussian", "--batch_size", "3")}.items()}
+    error = {
+        name: np.abs(infer(name, *flags) - truth).mean()
+        for name, flags in {
+            "grid": (),
+            "blended": ("--inference_windows", "gaussian", "--border", "4,4,2"),
+            "batch": ("--inference_windows", "gaussian", "--batch_size", "3"),
+        }.items()
+    }
     assert 0 < error["blended"] < 0.7 * error["grid"]
     assert 0 < error["batch"] < 0.7 * error["grid"]
     # a last batch that is filled up changes nothing
     one = infer("one", "--inference_windows", "gaussian", "--batch_size", "1")
     assert infer("five", "--inference_windows", "gaussian", "--batch_size", "5") == pytest.approx(
-        one, abs=1e-6)
+        one, abs=1e-6
+    )
 
 
 def test_a_kind_that_does_not_exist_is_refused(job):

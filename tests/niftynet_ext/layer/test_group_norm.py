@@ -1,6 +1,9 @@
 """Group normalisation against its definition in NumPy, and against NiftyNet's own layer."""
+
 import numpy as np
 import pytest
+
+from tests.support.numpy_layers import group_norm_numpy
 
 
 @pytest.fixture
@@ -8,15 +11,9 @@ def image():
     return np.random.default_rng(1).normal(3.0, 2.0, size=(2, 5, 4, 3, 12)).astype(np.float32)
 
 
-def group_norm_numpy(image, groups, gamma, beta, epsilon=1e-5):
-    grouped = image.astype(np.float64).reshape(*image.shape[:4], groups, -1)
-    mean = grouped.mean(axis=(1, 2, 3, 5), keepdims=True)
-    variance = grouped.var(axis=(1, 2, 3, 5), keepdims=True)
-    return ((grouped - mean) / np.sqrt(variance + epsilon)).reshape(image.shape) * gamma + beta
-
-
 def test_against_definition(tf, evaluate, image):
     from niftynet_ext.layer.group_norm import GroupNormLayer
+
     inputs = tf.placeholder(tf.float32, (None, None, None, None, 12))
     layer = GroupNormLayer()
     out = layer(inputs)
@@ -31,11 +28,13 @@ def test_same_as_niftynet(tf, evaluate, image):
     from niftynet.layer.gn import GNLayer
 
     from niftynet_ext.layer.group_norm import GroupNormLayer
+
     inputs = tf.constant(image)
     ours, theirs = GroupNormLayer(name="a"), GNLayer(group_size=4, name="b")
     outs = [ours(inputs), theirs(inputs)]
-    names = [[v.op.name.split("/")[-1] for v in layer.trainable_variables()]
-             for layer in (ours, theirs)]
+    names = [
+        [v.op.name.split("/")[-1] for v in layer.trainable_variables()] for layer in (ours, theirs)
+    ]
     assert names[0] == names[1]
     a, b = evaluate(outs)
     assert a == pytest.approx(b, abs=2e-6)
@@ -44,6 +43,7 @@ def test_same_as_niftynet(tf, evaluate, image):
 def test_large_offset_keeps_its_digits(tf, evaluate):
     """A mean a thousand times the deviation: E[x^2] - E[x]^2 in float32 would lose the variance."""
     from niftynet_ext.layer.group_norm import GroupNormLayer
+
     image = np.random.default_rng(3).normal(1000.0, 1.0, (1, 8, 8, 8, 4)).astype(np.float32)
     out = evaluate(GroupNormLayer()(tf.constant(image)))
     assert out.std(axis=(1, 2, 3)) == pytest.approx(np.ones((1, 4)), abs=2e-3)
@@ -51,6 +51,7 @@ def test_large_offset_keeps_its_digits(tf, evaluate):
 
 def test_channels_must_fill_groups(tf):
     from niftynet_ext.layer.group_norm import GroupNormLayer
+
     with pytest.raises(ValueError, match="6 channels in 4 groups"):
         GroupNormLayer()(tf.zeros((1, 2, 2, 2, 6)))
 
@@ -60,6 +61,7 @@ def test_gradients_are_those_of_niftynets_layer(tf, evaluate, image):
     from niftynet.layer.gn import GNLayer
 
     from niftynet_ext.layer.group_norm import GroupNormLayer
+
     rng = np.random.default_rng(4)
     inputs, upstream = tf.constant(image), tf.constant(rng.normal(size=image.shape), tf.float32)
     gradients, load = [], {}

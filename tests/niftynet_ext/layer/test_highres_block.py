@@ -1,33 +1,26 @@
 """The residual block against its definition in NumPy and SciPy."""
+
 import numpy as np
 import pytest
-from scipy.ndimage import correlate
 
-from tests.niftynet_ext.layer.test_group_norm import group_norm_numpy
+from tests.support.numpy_layers import conv_numpy, group_norm_numpy
 
 DILATIONS = (1, 3, 5)
 
 
-def conv_numpy(image, kernel, dilation):
-    """Zero-padded correlation with a 3x3x3 kernel spread over ``dilation`` voxels."""
-    side = 2 * dilation + 1
-    out = np.zeros((*image.shape[:4], kernel.shape[-1]))
-    for b, i, o in np.ndindex(len(image), *kernel.shape[3:]):
-        spread = np.zeros((side,) * 3)
-        spread[::dilation, ::dilation, ::dilation] = kernel[..., i, o]
-        out[b, ..., o] += correlate(image[b, ..., i].astype(np.float64), spread, mode="constant")
-    return out
-
-
-@pytest.mark.parametrize("chns_in, chns_out", [(4, 8), (8, 4), (4, 4)],
-                         ids=["widens", "narrows", "keeps"])
+@pytest.mark.parametrize(
+    "chns_in, chns_out", [(4, 8), (8, 4), (4, 4)], ids=["widens", "narrows", "keeps"]
+)
 def test_against_definition(tf, evaluate, chns_in, chns_out):
     from niftynet_ext.layer.highres_block import HighResBlock
+
     rng = np.random.default_rng(chns_in)
     image = rng.normal(size=(2, 12, 9, 11, chns_in)).astype(np.float32)
     out = HighResBlock(chns_out, DILATIONS, name="res")(tf.constant(image))
-    values = {v: rng.normal(0.0, 0.3, v.shape.as_list()).astype(np.float32)
-              for v in tf.trainable_variables()}
+    values = {
+        v: rng.normal(0.0, 0.3, v.shape.as_list()).astype(np.float32)
+        for v in tf.trainable_variables()
+    }
     named = {v.op.name.removeprefix("res/"): value for v, value in values.items()}
     assert ("residual_sum/proj/w" in named) == (chns_out < chns_in)
 

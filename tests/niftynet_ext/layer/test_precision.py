@@ -1,4 +1,5 @@
 """Sixteen bits beside thirty-two: the same network, the same weights."""
+
 import numpy as np
 import pytest
 
@@ -32,12 +33,20 @@ def numbers(tf, evaluate):
             shape = v.shape.as_list()
             kind = v.op.name.split("/")[-1]
             draw = rng.normal(size=shape)
-            load[v] = {"gamma": 1 + 0.1 * draw, "beta": 0.1 * draw, "alpha": 0.25 + 0.1 * draw,
-                       }.get(kind, draw * np.sqrt(2 / np.prod(shape[:-1])))
+            load[v] = {
+                "gamma": 1 + 0.1 * draw,
+                "beta": 0.1 * draw,
+                "alpha": 0.25 + 0.1 * draw,
+            }.get(kind, draw * np.sqrt(2 / np.prod(shape[:-1])))
         assert {v.dtype.base_dtype for v in variables} == {tf.float32}
         out, number, grads = evaluate([logits, value, tf.gradients(value, variables)], load=load)
-        return net, out, number, {v.op.name.split("/", 1)[1]: g
-                                  for v, g in zip(variables, grads, strict=True)}
+        return (
+            net,
+            out,
+            number,
+            {v.op.name.split("/", 1)[1]: g for v, g in zip(variables, grads, strict=True)},
+        )
+
     return compute
 
 
@@ -51,8 +60,9 @@ def test_bfloat16_is_close_to_float32(tf, numbers, loss):
     assert np.abs(logits - exact_logits).max() > 1e-4  # it is not float32 all the same
     assert value == pytest.approx(exact_loss, rel=0.03)
     assert {grad.dtype for grad in gradients.values()} == {np.dtype(np.float32)}
-    flat, exact_flat = (np.concatenate([g[name].ravel() for name in exact])
-                        for g in (gradients, exact))
+    flat, exact_flat = (
+        np.concatenate([g[name].ravel() for name in exact]) for g in (gradients, exact)
+    )
     cosine = flat @ exact_flat / np.linalg.norm(flat) / np.linalg.norm(exact_flat)
     assert np.isfinite(flat).all() and cosine > 0.97
     assert np.linalg.norm(flat) == pytest.approx(np.linalg.norm(exact_flat), rel=0.1)

@@ -1,4 +1,5 @@
 """The losses against the paper's equations in float64 NumPy, and at their edges."""
+
 import numpy as np
 import pytest
 
@@ -19,7 +20,7 @@ def foreground(logits):
 
 def dice_eq1(w):
     p, y = foreground(LOGITS), flat(LABELS)
-    per_image = 1 - 2 * (w * p * y).sum(1) / (w * (p ** 2 + y ** 2)).sum(1)
+    per_image = 1 - 2 * (w * p * y).sum(1) / (w * (p**2 + y**2)).sum(1)
     return per_image.mean()
 
 
@@ -45,13 +46,17 @@ def loss(tf, evaluate):
     def compute(name, logits=LOGITS, labels=LABELS, weights=None):
         prediction = tf.constant(logits)
         value = LossFunction(logits.shape[-1], name)(
-            prediction, tf.constant(labels), None if weights is None else tf.constant(weights))
+            prediction, tf.constant(labels), None if weights is None else tf.constant(weights)
+        )
         return evaluate([value, tf.gradients(value, prediction)[0]])
+
     return compute
 
 
-@pytest.mark.parametrize("name, truth", [
-    ("DiceForeground", dice_eq1), ("Focal", focal_eq3), ("FocalReleased", focal_release)])
+@pytest.mark.parametrize(
+    "name, truth",
+    [("DiceForeground", dice_eq1), ("Focal", focal_eq3), ("FocalReleased", focal_release)],
+)
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 def test_equation(loss, name, truth, weighted):
     weights = WEIGHTS if weighted else np.ones_like(WEIGHTS)

@@ -1,10 +1,9 @@
 """Both networks, whole, against NumPy and SciPy in float64, written from the table of layers."""
+
 import numpy as np
 import pytest
 
-from tests.niftynet_ext.layer.test_ddc_duc import ddc_numpy, duc_numpy
-from tests.niftynet_ext.layer.test_group_norm import group_norm_numpy
-from tests.niftynet_ext.layer.test_highres_block import conv_numpy
+from tests.support.numpy_layers import conv_numpy, ddc_numpy, duc_numpy, group_norm_numpy
 
 
 class Numpy:
@@ -14,8 +13,9 @@ class Numpy:
         self.variables = variables
 
     def norm(self, flow, name):
-        return group_norm_numpy(flow, 4, *(self.variables[f"{name}/{v}"] for v in
-                                           ("gamma", "beta")))
+        return group_norm_numpy(
+            flow, 4, *(self.variables[f"{name}/{v}"] for v in ("gamma", "beta"))
+        )
 
     def prelu(self, flow, name):
         return np.where(flow > 0, flow, self.variables[f"{name}/alpha"] * flow)
@@ -61,17 +61,23 @@ def v2_numpy(layers, image):
     return layers.conv(duc_numpy(layers.trunk(image)), "conv_07")
 
 
-@pytest.mark.parametrize("name, truth", [
-    ("DenseHighRes3DNet", v1_numpy), ("DenseHighRes3DNetV2", v2_numpy)])
+@pytest.mark.parametrize(
+    "name, truth", [("DenseHighRes3DNet", v1_numpy), ("DenseHighRes3DNetV2", v2_numpy)]
+)
 def test_logits(tf, evaluate, name, truth):
     from niftynet_ext.network import dense_highres3dnet
+
     rng = np.random.default_rng(0)
     image = rng.normal(size=(1, 24, 16, 24, 1)).astype(np.float32)
     logits = getattr(dense_highres3dnet, name)(num_classes=2)(tf.constant(image))
-    values = {v: rng.normal(0, np.sqrt(2 / np.prod(v.shape.as_list()[:-1])), v.shape.as_list())
-              .astype(np.float32) if v.op.name.endswith("/w")
-              else rng.normal(0.5, 0.3, v.shape.as_list()).astype(np.float32)
-              for v in tf.trainable_variables()}
+    values = {
+        v: rng.normal(0, np.sqrt(2 / np.prod(v.shape.as_list()[:-1])), v.shape.as_list()).astype(
+            np.float32
+        )
+        if v.op.name.endswith("/w")
+        else rng.normal(0.5, 0.3, v.shape.as_list()).astype(np.float32)
+        for v in tf.trainable_variables()
+    }
     layers = Numpy({v.op.name.removeprefix(f"{name}/"): x for v, x in values.items()})
     expected = truth(layers, image)
     assert expected.std() > 0.1

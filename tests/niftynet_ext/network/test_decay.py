@@ -1,15 +1,18 @@
 """Decay in one tensor: the loss and the gradients of NiftyNet's list of scalars."""
+
 import numpy as np
 import pytest
 
 
 def test_collects_what_there_is(tf, evaluate):
     from niftynet_ext.network.decay import Decay
+
     key = tf.GraphKeys.REGULARIZATION_LOSSES
     decay = Decay(lambda w: None if w.op.name == "free" else tf.reduce_sum(w))
     for name, value in (("a", 1.0), ("free", 5.0), ("b", 2.0)):
-        tf.get_variable(name, [3], initializer=tf.constant_initializer(value),
-                        regularizer=decay.collect)
+        tf.get_variable(
+            name, [3], initializer=tf.constant_initializer(value), regularizer=decay.collect
+        )
     assert tf.get_collection(key) == []
     decay.register("net")
     decay.register("net")  # nothing new
@@ -25,9 +28,11 @@ def test_mean_over_variables(tf, evaluate, name):
     """As NiftyNet's application adds it to the loss: the mean of scale * sum w^2 / 2 over all
     variables but the shortcut's projection."""
     from niftynet.engine.application_factory import ApplicationNetFactory
+
     scale = 0.02
     net = ApplicationNetFactory.create(name)(
-        num_classes=2, w_regularizer=tf.contrib.layers.l2_regularizer(scale))
+        num_classes=2, w_regularizer=tf.contrib.layers.l2_regularizer(scale)
+    )
     images = tf.placeholder(tf.float32, (1, 16, 16, 16, 1))
     with tf.name_scope("worker_0"):  # as NiftyNet's driver does
         net(images)

@@ -1,10 +1,12 @@
 """DenseHighRes3DNet against the numbers of the authors' own network and losses."""
+
 import numpy as np
 import pytest
 
 
 def build(tf, name, shape, classes=2, **options):
     from niftynet.engine.application_factory import ApplicationNetFactory
+
     net = ApplicationNetFactory.create(name)(num_classes=classes, **options)
     images = tf.placeholder(tf.float32, shape)
     return net, images, net(images, is_training=True)
@@ -17,8 +19,11 @@ def golden(shared):
 
 
 def weights(golden):
-    return {key.removeprefix("weight:"): value for key, value in golden.items()
-            if key.startswith("weight:")}
+    return {
+        key.removeprefix("weight:"): value
+        for key, value in golden.items()
+        if key.startswith("weight:")
+    }
 
 
 def test_variables_are_the_release_s(tf, golden):
@@ -27,19 +32,27 @@ def test_variables_are_the_release_s(tf, golden):
     assert ours == {name: value.shape for name, value in weights(golden).items()}
 
 
-@pytest.mark.parametrize("loss, key", [
-    ("Dice", "dice_niftynet"), ("DiceReleased", "dice_niftynet"),
-    ("FocalReleased", "focal_released")])
+@pytest.mark.parametrize(
+    "loss, key",
+    [
+        ("Dice", "dice_niftynet"),
+        ("DiceReleased", "dice_niftynet"),
+        ("FocalReleased", "focal_released"),
+    ],
+)
 def test_golden_numbers(tf, evaluate, golden, loss, key):
     from niftynet.layer.loss_segmentation import LossFunction
+
     _, images, logits = build(tf, "densehighres3dnet_v1", (None, 32, 24, 16, 1))
     labels = tf.placeholder(tf.float32, (None, 32, 24, 16, 1))
     value = LossFunction(2, loss)(logits, labels)
     variables = {v.op.name: v for v in tf.trainable_variables()}
     gradients = dict(zip(variables, tf.gradients(value, list(variables.values())), strict=True))
     out, number, grads = evaluate(
-        [logits, value, gradients], {images: golden["image"], labels: golden["label"]},
-        {variables[name]: array for name, array in weights(golden).items()})
+        [logits, value, gradients],
+        {images: golden["image"], labels: golden["label"]},
+        {variables[name]: array for name, array in weights(golden).items()},
+    )
     assert np.abs(out - golden["logits"]).max() <= 2e-5
     assert abs(number - golden[f"loss:{key}"]) <= 1e-6
     for name, grad in grads.items():
@@ -58,9 +71,14 @@ def test_batch_of_any_size_gives_each_image_its_own_logits(tf, evaluate, golden)
     assert batch[2:] == pytest.approx(one, abs=1e-5)
 
 
-@pytest.mark.parametrize("name, parameters", [
-    ("densehighres3dnet_v1", 303_512), ("densehighres3dnet_v2", 302_472),
-    ("highres3dnet_matched", 305_692)])
+@pytest.mark.parametrize(
+    "name, parameters",
+    [
+        ("densehighres3dnet_v1", 303_512),
+        ("densehighres3dnet_v2", 302_472),
+        ("highres3dnet_matched", 305_692),
+    ],
+)
 def test_parameters_and_shapes(tf, name, parameters):
     net, _, logits = build(tf, name, (None, 16, 24, 8, 1))
     assert net.num_trainable_params() == parameters
@@ -77,6 +95,7 @@ def test_parameters_of_v2_by_hand(tf):
 
 def test_rows_can_be_asked_for(tf):
     from niftynet_ext.network.dense_highres3dnet import DenseHighRes3DNet
+
     net = DenseHighRes3DNet(num_classes=3)
     images = tf.placeholder(tf.float32, (1, 16, 16, 16, 2))
     kinds = [row["kind"] for row in net.layers]
@@ -85,8 +104,9 @@ def test_rows_can_be_asked_for(tf):
     assert net(images).shape.as_list() == [1, 16, 16, 16, 3]
 
 
-@pytest.mark.parametrize("name", ["densehighres3dnet_v1", "densehighres3dnet_v2",
-                                  "highres3dnet_matched"])
+@pytest.mark.parametrize(
+    "name", ["densehighres3dnet_v1", "densehighres3dnet_v2", "highres3dnet_matched"]
+)
 def test_bad_windows_and_classes_are_refused(tf, evaluate, name):
     with pytest.raises(ValueError, match="multiple of 8.*16,20,16"):
         build(tf, name, (1, 16, 20, 16, 1))

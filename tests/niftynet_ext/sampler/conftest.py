@@ -1,24 +1,10 @@
 """A small cohort in NIfTI, and NiftyNet's readers over it with any of its layers."""
+
 import nibabel
 import numpy as np
 import pytest
-from scipy import ndimage
 
-SHAPE, WINDOW = (72, 60, 44), (40, 40, 24)
-
-
-def make_image(shape, seed):
-    """Smooth structures of some voxels and some noise, in the numbers of a CT."""
-    rng = np.random.default_rng(seed)
-    smooth = ndimage.gaussian_filter(rng.standard_normal(shape), 1.5)
-    return np.round(smooth / smooth.std() * 300 + rng.normal(0, 20, shape)).astype(np.int16)
-
-
-def make_label(shape, seed):
-    """A ball in the middle third."""
-    centre = np.random.default_rng(seed).uniform(0.4, 0.6, 3) * shape
-    grid = np.ogrid[tuple(slice(0, n) for n in shape)]
-    return (sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) < 8 ** 2).astype(np.uint8)
+from tests.support import volumes
 
 
 @pytest.fixture
@@ -27,23 +13,31 @@ def make_reader(tf, tmp_path):
     from niftynet.io.image_reader import ImageReader
     from niftynet.io.image_sets_partitioner import ImageSetsPartitioner
 
-    def make(layers=(), order=3, shape=SHAPE, axcodes=("R", "A", "S")):
+    def make(layers=(), order=3, shape=volumes.SHAPE, axcodes=("R", "A", "S")):
         sections = {}
-        for name, make_volume, interp_order in (("image", make_image, order),
-                                                ("label", make_label, 0)):
+        for name, make_volume, interp_order in (
+            ("image", volumes.make_image, order),
+            ("label", volumes.make_label, 0),
+        ):
             rows = []
             for seed, subject in enumerate(("s0", "s1")):
                 path = tmp_path / f"{subject}_{name}.nii"
                 nibabel.save(nibabel.Nifti1Image(make_volume(shape, seed), np.eye(4)), path)
                 rows.append(f"{subject},{path}\n")
             (tmp_path / f"{name}.csv").write_text("".join(rows))
-            sections[name] = {"csv_file": str(tmp_path / f"{name}.csv"), "axcodes": axcodes,
-                              "spatial_window_size": WINDOW, "interp_order": interp_order}
+            sections[name] = {
+                "csv_file": str(tmp_path / f"{name}.csv"),
+                "axcodes": axcodes,
+                "spatial_window_size": volumes.WINDOW,
+                "interp_order": interp_order,
+            }
         files = ImageSetsPartitioner().initialise(sections).get_file_list()
         reader = ImageReader(["image", "label"]).initialise(
-            sections, {"image": ("image",), "label": ("label",)}, files)
+            sections, {"image": ("image",), "label": ("label",)}, files
+        )
         reader.add_preprocessing_layers(list(layers))
         return reader
+
     return make
 
 

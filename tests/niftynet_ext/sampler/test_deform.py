@@ -1,4 +1,5 @@
 """The composed map and its interpolation against SciPy and SimpleITK."""
+
 import threading
 import time
 
@@ -45,19 +46,27 @@ def test_displacements_are_those_of_simpleitk(points):
     lattice, weights, knots = deform.control_points(drawn, first, size)
     for voxel in ((0, 0, 0), (34, 35, 18), (17, 3, 12), (9, 30, 1)):
         around = [slice(knots[axis][v], knots[axis][v] + 4) for axis, v in enumerate(voxel)]
-        found = np.einsum("aijk,i,j,k", lattice[(slice(None), *around)],
-                          *(weights[axis][v] for axis, v in enumerate(voxel)))
+        found = np.einsum(
+            "aijk,i,j,k",
+            lattice[(slice(None), *around)],
+            *(weights[axis][v] for axis, v in enumerate(voxel)),
+        )
         point = np.add(first, voxel).astype(float)
         expected = np.subtract(transform.TransformPoint(point[::-1].tolist())[::-1], point)
         assert found == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("order, interpolator", [(3, sitk.sitkBSpline), (1, sitk.sitkLinear),
-                                                 (0, sitk.sitkNearestNeighbor)])
+@pytest.mark.parametrize(
+    "order, interpolator",
+    [(3, sitk.sitkBSpline), (1, sitk.sitkLinear), (0, sitk.sitkNearestNeighbor)],
+)
 def test_a_deformed_volume_is_that_of_simpleitk(volume, order, interpolator):
     lattice = np.random.default_rng(3).normal(0, 4, (3, 7, 7, 7))
-    expected = sitk.GetArrayFromImage(sitk.Resample(
-        sitk.GetImageFromArray(volume), make_transform(SHAPE, lattice), interpolator, 0.0))
+    expected = sitk.GetArrayFromImage(
+        sitk.Resample(
+            sitk.GetImageFromArray(volume), make_transform(SHAPE, lattice), interpolator, 0.0
+        )
+    )
     found = whole(volume, order, Deformation(SHAPE, lattice=lattice))
     assert (expected == 0).mean() > 0.02  # from outside
     assert np.abs(found - expected).max() < (1e-4 if order else 1e-9)
@@ -104,15 +113,21 @@ def test_labels_go_from_voxel_to_voxel_at_each_step(label):
     expected = ndimage.zoom(label[:, ::-1].astype(np.float32), drawn.zoom, order=0)
     centre = 0.5 * np.array(expected.shape)
     expected = ndimage.affine_transform(expected, rotation.T, centre - centre @ rotation, order=0)
-    expected = sitk.GetArrayFromImage(sitk.Resample(
-        sitk.GetImageFromArray(expected), make_transform(expected.shape, lattice),
-        sitk.sitkNearestNeighbor, 0.0))
+    expected = sitk.GetArrayFromImage(
+        sitk.Resample(
+            sitk.GetImageFromArray(expected),
+            make_transform(expected.shape, lattice),
+            sitk.sitkNearestNeighbor,
+            0.0,
+        )
+    )
     found = whole(label.astype(np.uint8), 0, drawn)
     assert found.any() and (found != expected).mean() < 1e-4
 
 
 def test_smoothing_before_shrinking_is_niftynets(tf, volume):
     from niftynet.layer.rand_spatial_scaling import RandomSpatialScalingLayer
+
     zoom = (0.6, 0.7, 0.5)
     drawn = Deformation(SHAPE, zoom=zoom, antialiasing=True)
     assert drawn.sigma == pytest.approx(RandomSpatialScalingLayer()._get_sigma(np.array(zoom)))
@@ -136,7 +151,7 @@ def test_windows_are_parts_of_the_whole(volume, size):
     deform.windows(deform.store(volume, 3), 3, drawn, starts, out)
     expected = whole(volume, 3, drawn)
     for (x, y, z), window in zip(starts, out, strict=True):
-        part = expected[x:x + size[0], y:y + size[1], z:z + size[2]]
+        part = expected[x : x + size[0], y : y + size[1], z : z + size[2]]
         assert window == pytest.approx(part, abs=1e-5)
 
 

@@ -1,4 +1,5 @@
 """What is drawn against what NiftyNet's layers draw."""
+
 import numpy as np
 import pytest
 
@@ -8,6 +9,7 @@ SHAPE = (30, 24, 20)
 def draw_both(layers, seed):
     """:return: our draw, and NiftyNet's layers after theirs, from the same random state"""
     from niftynet_ext.sampler import draw
+
     np.random.seed(seed)
     ours = draw.draw(layers, SHAPE)
     np.random.seed(seed)
@@ -21,7 +23,8 @@ def draw_both(layers, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_the_same_parameters_in_the_same_order(layers, seed):
     ours, (flip, scale, rotate, elastic), shape = draw_both(
-        layers("flip, scale, rotate, elastic"), seed)
+        layers("flip, scale, rotate, elastic"), seed
+    )
     assert ours.flips == tuple(a for a in (0, 2) if flip._rand_flip[a])
     assert ours.zoom == tuple(scale._rand_zoom) and ours.shape == shape
     assert np.array_equal(ours.rotation, rotate._transform)
@@ -36,15 +39,18 @@ def test_a_share_is_not_deformed(layers):
 
 def test_what_changes_a_layer_is_kept_from_other_threads(layers):
     from niftynet_ext.sampler import draw
-    scale, = layers("scale")
+
+    (scale,) = layers("scale")
     draw.draw([scale], SHAPE)
     assert scale._rand_zoom is None
 
 
-@pytest.mark.parametrize("names", ["scale, flip", "elastic, scale", "scale, whiten",
-                                   "scale, scale"])
+@pytest.mark.parametrize(
+    "names", ["scale, flip", "elastic, scale", "scale, whiten", "scale, scale"]
+)
 def test_other_orders_are_refused(layers, names):
     from niftynet_ext.sampler import draw
+
     with pytest.raises(ValueError, match="in this order; found Random.*window_sampling = uniform"):
         draw.split(layers(names))
 
@@ -53,12 +59,14 @@ def test_other_layers_are_refused(layers, tf):
     from niftynet.layer.rand_bias_field import RandomBiasFieldLayer
 
     from niftynet_ext.sampler import draw
+
     with pytest.raises(ValueError, match="found PadLayer, RandomBiasFieldLayer"):
         draw.split([*layers("pad"), RandomBiasFieldLayer()])
 
 
 def test_parts(layers):
     from niftynet_ext.sampler import draw
+
     both = layers("pad, whiten, flip, elastic")
     assert draw.split(both) == (both[:2], both[2:])
     assert draw.split([]) == ([], [])

@@ -1,5 +1,6 @@
 """``window_sampling = uniform_fast`` under NiftyNet's own command."""
-from tests.niftynet_ext.toy import losses
+
+from tests.support.toy import losses
 
 ITERATIONS = 12
 
@@ -8,8 +9,15 @@ def test_training_and_inference(job):
     """The same windows with any number of threads and wherever the volumes are kept."""
     job.set("CT", interp_order=3)
     job.set("NETWORK", window_sampling="uniform_fast")
-    job.set("TRAINING", do_elastic_deformation=True, num_ctrl_points=4, deformation_sigma=2,
-            proportion_to_deform=0.5, foreground_share=0.3, volume_memory_gb=1)
+    job.set(
+        "TRAINING",
+        do_elastic_deformation=True,
+        num_ctrl_points=4,
+        deformation_sigma=2,
+        proportion_to_deform=0.5,
+        foreground_share=0.3,
+        volume_memory_gb=1,
+    )
 
     def run(*flags):
         code, text = job.net_segment("train", "--max_iter", ITERATIONS, "--seed", 7, *flags)
@@ -18,8 +26,10 @@ def test_training_and_inference(job):
 
     once, files = run("--num_threads", 1), set(job.model.iterdir())
     assert len(once) == ITERATIONS + ITERATIONS // 2
-    assert run("--num_threads", 3, "--volume_memory_gb", 0,
-               "--window_sampling", "uniform_fast") == once
+    assert (
+        run("--num_threads", 3, "--volume_memory_gb", 0, "--window_sampling", "uniform_fast")
+        == once
+    )
     assert set(job.model.iterdir()) == files  # the volumes' file is gone
     code, _ = job.net_segment("inference")
     assert code == 0 and list((job.folder / "model/segmentation").glob("*006*.nii.gz"))

@@ -1,4 +1,5 @@
 """What is kept, where, and what remains of it."""
+
 import os
 import subprocess
 import sys
@@ -40,6 +41,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(ValueError, match=r"has no room for 0\.25 GB .* No space left .* raise"):
         volumes.VolumeStore(0, tmp_path).get(0, lambda: {"a": np.ones(10)})
@@ -59,9 +61,15 @@ def test_made_once_and_two_at_a_time(tmp_path):
     assert sorted(made) == [0, 1] and [int(one["a"][0]) for one in found] == [0, 1] * 20
 
 
-@pytest.mark.parametrize("array, kind", [
-    (np.array([0, 1, 255.0]), np.uint8), (np.array([0, 0.5]), np.float32),
-    (np.array([-1.0, 1]), np.float32), (np.array([0, 256.0]), np.float32)])
+@pytest.mark.parametrize(
+    "array, kind",
+    [
+        (np.array([0, 1, 255.0]), np.uint8),
+        (np.array([0, 0.5]), np.float32),
+        (np.array([-1.0, 1]), np.float32),
+        (np.array([0, 256.0]), np.float32),
+    ],
+)
 def test_labels_take_a_byte(array, kind):
     found = volumes.compact(array)
     assert found.dtype == kind and np.array_equal(found, array)

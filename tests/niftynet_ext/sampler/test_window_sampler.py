@@ -1,9 +1,11 @@
 """Windows beside those of NiftyNet's UniformSampler, drawn from the same random state."""
+
 import nibabel
 import numpy as np
 import pytest
 
-from .conftest import SHAPE, WINDOW
+from tests.support import volumes as support
+from tests.support.volumes import SHAPE, WINDOW
 
 RANGE_SHARE, DICE = 0.02, 0.995
 
@@ -13,26 +15,45 @@ def make_sampler(tmp_path):
     def make(reader, share=0.0, windows=4, window=WINDOW, **options):
         from niftynet_ext.sampler.volumes import VolumeStore
         from niftynet_ext.sampler.window_sampler import DeformedWindowSampler
+
         return DeformedWindowSampler(
-            reader, VolumeStore(1 << 30, tmp_path), share, window_sizes=window,
-            windows_per_image=windows, queue_length=10, **options)
+            reader,
+            VolumeStore(1 << 30, tmp_path),
+            share,
+            window_sizes=window,
+            windows_per_image=windows,
+            queue_length=10,
+            **options,
+        )
+
     return make
 
 
 def stock(reader, **options):
     from niftynet.engine.sampler_uniform_v2 import UniformSampler
-    return UniformSampler(reader, window_sizes=WINDOW, windows_per_image=4, queue_length=10,
-                          **options)
+
+    return UniformSampler(
+        reader, window_sizes=WINDOW, windows_per_image=4, queue_length=10, **options
+    )
 
 
 def dice(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
 
-@pytest.mark.parametrize("names, order", [
-    ("whiten, scale, elastic", 3), ("whiten, scale, elastic", 1), ("whiten, elastic", 3),
-    ("pad, whiten, flip, scale, half elastic", 3), ("whiten, flip, scale, rotate, elastic", 3),
-    ("whiten, flip", 3), ("whiten, scale", 3), ("whiten, shrink", 3)])
+@pytest.mark.parametrize(
+    "names, order",
+    [
+        ("whiten, scale, elastic", 3),
+        ("whiten, scale, elastic", 1),
+        ("whiten, elastic", 3),
+        ("pad, whiten, flip, scale, half elastic", 3),
+        ("whiten, flip, scale, rotate, elastic", 3),
+        ("whiten, flip", 3),
+        ("whiten, scale", 3),
+        ("whiten, shrink", 3),
+    ],
+)
 def test_windows_are_those_of_niftynet(make_reader, layers, make_sampler, names, order):
     # shrunk by 40 % the window would not fit
     shape = tuple(2 * n for n in SHAPE) if "shrink" in names else SHAPE
@@ -50,8 +71,7 @@ def test_windows_are_those_of_niftynet(make_reader, layers, make_sampler, names,
             assert found[name].dtype == np.int32
         assert found["image"].shape == expected["image"].shape
         assert found["image"].dtype == found["label"].dtype == np.float32
-        apart.append(np.abs(found["image"] - expected["image"]).mean()
-                     / np.ptp(expected["image"]))
+        apart.append(np.abs(found["image"] - expected["image"]).mean() / np.ptp(expected["image"]))
         labels.append((found["label"] > 0.5, expected["label"] > 0.5))
         assert set(np.unique(found["label"])) <= {0, 1}
     assert np.mean(apart) <= RANGE_SHARE
@@ -60,19 +80,23 @@ def test_windows_are_those_of_niftynet(make_reader, layers, make_sampler, names,
 
 def test_real_patient(shared, tmp_path, make_reader, layers, make_sampler, monkeypatch):
     """A CT around its tumour, with the noise that interpolating twice takes away."""
-    from data_prep.cohort import Parameters, prepare_cohort
-    from data_prep.engine import Engine
+    from data_prep.cohort.prepare import Parameters, prepare_cohort
+    from data_prep.core.engine import Engine
 
-    from . import conftest
-    prepare_cohort(shared / "data" / "LUNG1-001", tmp_path, Parameters(split=(1, 0, 0)),
-                   Engine(workers=1))
-    volumes = {name: np.asarray(nibabel.load(tmp_path / f"{name}s/LUNG1-001.nii.gz").dataobj)
-               for name in ("image", "label")}
-    low = [max(0, int(axis.mean()) - n // 2)
-           for axis, n in zip(np.nonzero(volumes["label"]), (110, 110, 60), strict=True)]
+    prepare_cohort(
+        shared / "data" / "LUNG1-001", tmp_path, Parameters(split=(1, 0, 0)), Engine(workers=1)
+    )
+    volumes = {
+        name: np.asarray(nibabel.load(tmp_path / f"{name}s/LUNG1-001.nii.gz").dataobj)
+        for name in ("image", "label")
+    }
+    low = [
+        max(0, int(axis.mean()) - n // 2)
+        for axis, n in zip(np.nonzero(volumes["label"]), (110, 110, 60), strict=True)
+    ]
     part = tuple(slice(a, a + n) for a, n in zip(low, (110, 110, 60), strict=True))
-    monkeypatch.setattr(conftest, "make_image", lambda *_: volumes["image"][part])
-    monkeypatch.setattr(conftest, "make_label", lambda *_: volumes["label"][part])
+    monkeypatch.setattr(support, "make_image", lambda *_: volumes["image"][part])
+    monkeypatch.setattr(support, "make_label", lambda *_: volumes["label"][part])
     reader = make_reader(layers("whiten, scale, elastic"))
     np.random.seed(1)
     found = make_sampler(reader)(0)
@@ -119,10 +143,10 @@ def test_a_share_of_windows_is_centred_on_the_label(make_reader, layers, make_sa
     assert centred(0.5) == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_subject_without_tumour_is_sampled_uniformly(make_reader, layers, make_sampler,
-                                                       monkeypatch):
-    from . import conftest
-    monkeypatch.setattr(conftest, "make_label", lambda shape, seed: np.zeros(shape, np.uint8))
+def test_a_subject_without_tumour_is_sampled_uniformly(
+    make_reader, layers, make_sampler, monkeypatch
+):
+    monkeypatch.setattr(support, "make_label", lambda shape, seed: np.zeros(shape, np.uint8))
     windows = make_sampler(make_reader(layers("whiten, elastic")), 1.0, windows=30)(0)
     assert not windows["label"].any() and len(np.unique(windows["label_location"], axis=0)) > 20
 
@@ -149,6 +173,7 @@ def test_the_data_set_gives_batches(tf, make_reader, layers, make_sampler, threa
 def test_memory_is_flat(make_reader, layers, make_sampler):
     """Over 1,000 windows of 125 readings, after the first of each volume."""
     import resource
+
     sampler = make_sampler(make_reader(layers("whiten, scale, elastic")), windows=8)
     for k in range(10):
         sampler(k % 2)

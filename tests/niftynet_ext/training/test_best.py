@@ -1,23 +1,26 @@
 """Whole-volume validation: the volume in windows, and the best checkpoint kept."""
+
 import json
 
 import nibabel
 import numpy as np
 import pytest
 
-from data_prep import files
-from niftynet_ext.evaluation.overlap import dice
-from niftynet_ext.training import checkpoints
+from data_prep.core import files
+from data_prep.core.dice import dice
+from niftynet_ext.core import checkpoints
 
 
 @pytest.fixture
 def best(tf):
     from niftynet_ext.training import best
+
     return best
 
 
 def test_a_record_counts_while_its_checkpoint_is_whole(best, tmp_path):
-    from tests.niftynet_ext.toy import write_checkpoint
+    from tests.support.toy import write_checkpoint
+
     assert best.read_record(tmp_path) is None
     files.write_json(tmp_path / best.RECORD, {"iteration": 5, "dice": 0.5})
     assert best.read_record(tmp_path) is None
@@ -40,10 +43,14 @@ def test_the_best_is_kept_found_by_inference_and_remembered(job):
 
     # NiftyNet's own inference with that network gives masks of that very Dice (in batches of
     # several it pastes the first windows once more at the end, over the last ones)
-    flags = {"--model_dir": folder, "--dataset_split_file": job.folder / "split.csv",
-             "--dataset_to_infer": "validation", "--batch_size": 1}
+    flags = {
+        "--model_dir": folder,
+        "--dataset_split_file": job.folder / "split.csv",
+        "--dataset_to_infer": "validation",
+        "--batch_size": 1,
+    }
     assert job.net_segment("inference", *(word for flag in flags.items() for word in flag))[0] == 0
-    output, = (folder / "segmentation").glob("*005*.nii.gz")
+    (output,) = (folder / "segmentation").glob("*005*.nii.gz")
     found = np.squeeze(nibabel.load(output).get_fdata()).argmax(-1) > 0
     label = np.asarray(nibabel.load(job.folder / "labels" / "005.nii.gz").dataobj) > 0
     assert record["subjects"] == {"005": pytest.approx(dice(found, label))}
@@ -62,6 +69,7 @@ def test_the_best_is_kept_found_by_inference_and_remembered(job):
 
 def test_overlay_shows_the_slice_with_most_of_the_reference():
     from niftynet_ext.training import overlay
+
     image = np.zeros((6, 8, 4))
     reference = np.zeros(image.shape, bool)
     reference[1:5, 2:6, 2] = True

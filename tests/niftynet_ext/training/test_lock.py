@@ -1,4 +1,5 @@
 """One writer per model folder."""
+
 import errno
 import os
 import socket
@@ -22,8 +23,12 @@ sys.stdin.read()
 @pytest.fixture
 def other(tmp_path):
     """A process that holds the folder."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert process.stdout.readline() == "held\n"
     yield process
     process.kill()
@@ -49,8 +54,9 @@ def test_a_folder_is_free_until_somebody_trains_there(tmp_path):
     lock.check_free(tmp_path)
     lock.hold(tmp_path)
     lock.check_free(tmp_path)  # our own
-    process = subprocess.run([sys.executable, "-c", HOLD, tmp_path], text=True, input="",
-                             capture_output=True)
+    process = subprocess.run(
+        [sys.executable, "-c", HOLD, tmp_path], text=True, input="", capture_output=True
+    )
     assert process.returncode == 1 and f"process {os.getpid()} on" in process.stderr
 
 
@@ -86,7 +92,8 @@ def test_a_lock_file_that_cannot_be_opened_is_called_that(tmp_path):
 def test_a_full_disk_is_called_that(tmp_path):
     """A limit on the size of files stands for the disk's."""
     code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
-    process = subprocess.run([sys.executable, "-c", code + HOLD, tmp_path], text=True, input="",
-                             capture_output=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code + HOLD, tmp_path], text=True, input="", capture_output=True
+    )
     assert process.returncode == 1
     assert "training.lock could not be written: File too large" in process.stderr

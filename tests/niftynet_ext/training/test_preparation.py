@@ -1,8 +1,9 @@
 """What a training notes of its images: the parameters beside the lists that it read."""
+
 import json
 from types import SimpleNamespace
 
-from data_prep import files
+from data_prep.core import files
 from niftynet_ext.training import preparation
 
 PARAMETERS = {"reduce": 2, "spacing_mm": [1.0, 1.0, 3.0], "method": "antialiased", "seed": 4}

@@ -1,11 +1,12 @@
 """The same training twice."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from tests.niftynet_ext.toy import losses
-from tests.niftynet_ext.training.conftest import GraphReached
+from tests.support.graph_reached import GraphReached
+from tests.support.toy import losses
 
 ITERATIONS = 25
 
@@ -13,6 +14,7 @@ ITERATIONS = 25
 @pytest.fixture
 def seeds(tf):
     from niftynet_ext.training import seeds
+
     return seeds
 
 
@@ -43,8 +45,9 @@ def test_outside_the_global_stream_is_as_it_was(seeds):
     assert np.array_equal(np.random.rand(3), first)
 
 
-@pytest.mark.parametrize("others", [(4, 0, 0, 2, 1), (3, 5, 0, 2, 1), (3, 0, 1, 2, 1),
-                                    (3, 0, 0, 1, 2), (3, 0, 0, 2, 2)])
+@pytest.mark.parametrize(
+    "others", [(4, 0, 0, 2, 1), (3, 5, 0, 2, 1), (3, 0, 1, 2, 1), (3, 0, 0, 1, 2), (3, 0, 0, 2, 2)]
+)
 def test_seed_start_phase_subject_and_visit_all_count(seeds, others):
     assert seeds.stream(3, 0, 0, 2, 1).randint(1 << 30) != seeds.stream(*others).randint(1 << 30)
 

@@ -1,4 +1,5 @@
 """Trainings killed, interrupted, out of disk or out of numbers; in processes of their own."""
+
 import json
 import random
 import re
@@ -8,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from niftynet_ext.training import checkpoints
-from tests.niftynet_ext.toy import NETWORK, kill, losses, wait_until
+from niftynet_ext.core import checkpoints
+from tests.support.toy import NETWORK, kill, losses, wait_until
 
 EVERY = 2  # save_every_n of the toy
 
@@ -51,8 +52,14 @@ def survive(job, kills, switch, seed):
     found = []
     for call in calls:
         flags = dict(re.findall(r"--(\w+) (\S+)", call.splitlines()[0]))
-        found.append((flags["loss_type"], int(flags["starting_iter"]), int(flags["max_iter"]),
-                      [int(iteration) for iteration, _ in losses(call)]))
+        found.append(
+            (
+                flags["loss_type"],
+                int(flags["starting_iter"]),
+                int(flags["max_iter"]),
+                [int(iteration) for iteration, _ in losses(call)],
+            )
+        )
     return found
 
 
@@ -60,8 +67,9 @@ def check(job, calls, switch):
     """Every call goes on where the last whole checkpoint was, with the loss of that iteration."""
     reached = 0
     for loss, first, last, iterations in calls:
-        assert (loss, last) == (("DiceForeground", switch) if first < switch
-                                else ("Focal", 2 * switch))
+        assert (loss, last) == (
+            ("DiceForeground", switch) if first < switch else ("Focal", 2 * switch)
+        )
         assert first >= reached - EVERY  # lost: at most save_every_n iterations
         assert iterations == list(range(first + 1, first + 1 + len(iterations)))
         reached = max([reached, *iterations])
@@ -119,9 +127,11 @@ def test_one_writer(slow_job):
 
 
 # a limit on the size of files, which stands for the disk's; a training with FULL sets it
-LIMIT = ("import os, resource\n"
-         "if os.environ.get('FULL'):\n"
-         "    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))\n")
+LIMIT = (
+    "import os, resource\n"
+    "if os.environ.get('FULL'):\n"
+    "    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))\n"
+)
 
 
 def test_a_full_disk_keeps_the_last_whole_checkpoint(job):
@@ -148,16 +158,20 @@ def test_a_full_disk_keeps_the_best_checkpoint(job):
     job.write("net.ini", [ini.replace("model_saver,", "")])  # else its refusal comes last
     code, text = job.run(*go_on, FULL="1")
     assert code == 1 and "Traceback" not in text
-    assert re.search(r"^error: .*best/models/model.ckpt-4 could not be written: .*File too large",
-                     text, re.MULTILINE)
+    assert re.search(
+        r"^error: .*best/models/model.ckpt-4 could not be written: .*File too large",
+        text,
+        re.MULTILINE,
+    )
     assert json.loads((best / "best.json").read_text()) == record
 
     # no new best, so that only the events for TensorBoard are to be written
     (best / "best.json").write_text(json.dumps({**record, "dice": 2.0}))
     code, text = job.run(*go_on, FULL="1")
     assert code == 1
-    assert re.search(r"^error: .*_whole_volume could not be written: .*File too large",
-                     text, re.MULTILINE)
+    assert re.search(
+        r"^error: .*_whole_volume could not be written: .*File too large", text, re.MULTILINE
+    )
     (best / "best.json").write_text(json.dumps(record))
     assert json.loads((best / "best.json").read_text()) == record
     assert checkpoints.whole(best) == checkpoints.whole(job.model) == [2]
@@ -176,7 +190,10 @@ def test_a_nan_loss_names_the_iteration_the_subjects_and_the_checkpoint(job):
     assert code == 1 and "Traceback" not in text
     iteration, subjects, saved = re.search(
         r"^error: the \w+ of training iteration (\d+) is.*; subjects of the batch: ([\d, ]+)\. .* "
-        r"go back to checkpoint (\d+) ", text, re.MULTILINE).groups()
+        r"go back to checkpoint (\d+) ",
+        text,
+        re.MULTILINE,
+    ).groups()
     assert "003" in subjects.split(", ") and 4 <= int(saved) < int(iteration)
     assert checkpoints.whole(job.model)[-1] == int(saved)  # no weights that are not numbers
 
@@ -186,21 +203,37 @@ def test_a_checkpoint_of_another_network_names_the_variables(job):
     job.write("toynet.py", [NETWORK.replace('"hidden"', '"first"')])
     code, text = job.net_segment("train", "--starting_iter", "2")
     assert code == 1 and "Traceback" not in text
-    assert re.search(r"^error: .*model.ckpt-2 is not of this network: it lacks \w+/first.*"
-                     r"it has \w+/hidden", text, re.MULTILINE)
+    assert re.search(
+        r"^error: .*model.ckpt-2 is not of this network: it lacks \w+/first.*"
+        r"it has \w+/hidden",
+        text,
+        re.MULTILINE,
+    )
 
 
 def test_the_optimiser_is_reset_as_documented(tf, job):
     assert job.net_segment("train", "--max_iter", "3")[0] == 0
-    assert job.net_segment(
-        "train", "--starting_iter", "3", "--max_iter", "5", "--vars_to_freeze", "^$",
-        "--vars_to_restore", "^((?!Adam|beta[12]_power).)*$")[0] == 0
-    first, last = (tf.train.load_checkpoint(str(job.model / "models" / f"model.ckpt-{i}"))
-                   for i in (3, 5))
-    power, = (name for name in first.get_variable_to_shape_map() if name.endswith("beta1_power"))
-    kernel, = (name for name in first.get_variable_to_shape_map() if name.endswith("hidden/w"))
+    assert (
+        job.net_segment(
+            "train",
+            "--starting_iter",
+            "3",
+            "--max_iter",
+            "5",
+            "--vars_to_freeze",
+            "^$",
+            "--vars_to_restore",
+            "^((?!Adam|beta[12]_power).)*$",
+        )[0]
+        == 0
+    )
+    first, last = (
+        tf.train.load_checkpoint(str(job.model / "models" / f"model.ckpt-{i}")) for i in (3, 5)
+    )
+    (power,) = (name for name in first.get_variable_to_shape_map() if name.endswith("beta1_power"))
+    (kernel,) = (name for name in first.get_variable_to_shape_map() if name.endswith("hidden/w"))
     # Adam's beta1^(steps + 1): two steps since the reset, not five
-    assert last.get_tensor(power) == pytest.approx(0.9 ** 3, rel=1e-5)
+    assert last.get_tensor(power) == pytest.approx(0.9**3, rel=1e-5)
     # the weights went on: two steps of Adam are at most 0.01 each, a new kernel would differ more
     change = np.abs(first.get_tensor(kernel) - last.get_tensor(kernel)).max()
     assert 0 < change < 0.05

@@ -1,4 +1,5 @@
 """``tf.contrib`` as a package: its names, and what it says of those it lacks."""
+
 import pytest
 
 from niftynet_ext.compat import contrib
@@ -15,6 +16,7 @@ def test_every_part_is_there(tf):
 def test_import_by_dotted_name(tf):
     from tensorflow.contrib.framework import list_variables
     from tensorflow.contrib.layers.python.layers import regularizers
+
     assert list_variables is tf.train.list_variables
     assert regularizers.l2_regularizer is tf.contrib.layers.l2_regularizer
 
@@ -39,8 +41,12 @@ def test_local_variable_is_in_no_checkpoint_and_may_grow(tf):
 
 def test_hash_table_holds_vectors(tf):
     table = tf.contrib.lookup.MutableDenseHashTable(
-        tf.int64, tf.int64, default_value=tf.constant([-1, -1], tf.int64), empty_key=-3,
-        deleted_key=-2)
+        tf.int64,
+        tf.int64,
+        default_value=tf.constant([-1, -1], tf.int64),
+        empty_key=-3,
+        deleted_key=-2,
+    )
     insert = table.insert(tf.constant([5, 7], tf.int64), tf.constant([[1, 2], [3, 4]], tf.int64))
     with tf.Session() as session:
         session.run(insert)

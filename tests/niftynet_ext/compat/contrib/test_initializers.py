@@ -1,10 +1,12 @@
 """Variance of the weights against its formula."""
+
 import numpy as np
 import pytest
 
 
-@pytest.mark.parametrize("mode, fan", [("FAN_IN", 27 * 8), ("FAN_OUT", 27 * 24),
-                                       ("FAN_AVG", 27 * 16)])
+@pytest.mark.parametrize(
+    "mode, fan", [("FAN_IN", 27 * 8), ("FAN_OUT", 27 * 24), ("FAN_AVG", 27 * 16)]
+)
 @pytest.mark.parametrize("uniform", [True, False])
 def test_variance(tf, evaluate, mode, fan, uniform):
     initializer = tf.contrib.layers.variance_scaling_initializer(2.0, mode, uniform, seed=1)

@@ -1,4 +1,5 @@
 """Batch norm and instance norm against their definitions in NumPy."""
+
 import numpy as np
 import pytest
 
@@ -47,9 +48,15 @@ def test_batch_norm_in_inference_takes_the_moving_averages(tf, evaluate):
     x = image(SHAPES[0])
     out = tf.contrib.layers.batch_norm(tf.constant(x), is_training=False, scale=True)
     named = {v.op.name: v for v in tf.global_variables()}
-    value = evaluate(out, load={
-        named["BatchNorm/gamma"]: [2.0, 1.0], named["BatchNorm/beta"]: [0.0, 1.0],
-        named["BatchNorm/moving_mean"]: [3.0, 2.0], named["BatchNorm/moving_variance"]: [4.0, 1.0]})
+    value = evaluate(
+        out,
+        load={
+            named["BatchNorm/gamma"]: [2.0, 1.0],
+            named["BatchNorm/beta"]: [0.0, 1.0],
+            named["BatchNorm/moving_mean"]: [3.0, 2.0],
+            named["BatchNorm/moving_variance"]: [4.0, 1.0],
+        },
+    )
     expected = (x - [3.0, 2.0]) / np.sqrt(np.array([4.0, 1.0]) + 1e-3) * [2.0, 1.0] + [0.0, 1.0]
     assert value == pytest.approx(expected, abs=1e-5)
     assert not tf.get_collection(tf.GraphKeys.UPDATE_OPS)

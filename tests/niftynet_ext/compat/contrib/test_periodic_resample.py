@@ -1,4 +1,5 @@
 """The sub-pixel shuffle against the formula of its documentation, element by element."""
+
 import itertools
 import math
 
@@ -23,9 +24,17 @@ def by_formula(values, shape):
     return out
 
 
-@pytest.mark.parametrize("old, new", [
-    ((3, 4), [6, None]), ((2, 3, 4, 8), [2, 6, 8, None]), ((1, 2, 3, 2, 27), [1, 6, 9, 6, None]),
-    ((2, 2, 8), [4, 4, None]), ((8, 3, 2), [None, 6, 4]), ((3, 6), [5, None])])
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ((3, 4), [6, None]),
+        ((2, 3, 4, 8), [2, 6, 8, None]),
+        ((1, 2, 3, 2, 27), [1, 6, 9, 6, None]),
+        ((2, 2, 8), [4, 4, None]),
+        ((8, 3, 2), [None, 6, 4]),
+        ((3, 6), [5, None]),
+    ],
+)
 def test_formula(tf, evaluate, old, new):
     values = np.arange(math.prod(old), dtype=np.float32).reshape(old)
     out = evaluate(tf.contrib.periodic_resample.periodic_resample(tf.constant(values), new))

@@ -1,4 +1,5 @@
 """L1 and L2 penalties against their definitions."""
+
 import pytest
 
 

@@ -1,0 +1,339 @@
+"""Find the DICOM files of a cohort and group them by patient: headers only, no pixels."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from data_prep.core.engine import Failure, Run, here
+from data_prep.core.errors import DataError
+from data_prep.dicom_in.reading import NotDicomError, read_header
+
+_HEADER_TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "ImageType",
+    "PatientID",
+    "PatientBirthDate",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "SamplesPerPixel",
+    "NumberOfFrames",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""How the SOP classes of screen shots and dose sheets begin, which some scanners label CT."""
+
+PART_FILES = 100
+"""How many files' headers one job reads: about a patient's."""
+
+MAX_FRAMES = 2**14
+"""Largest Number of Frames believed."""
+
+MAX_NUMBER = 1e6
+"""Largest number of a geometry or rescaling believed: a kilometre, as mm."""
+
+
+_DICOM_SUFFIX = re.compile(r"|\.(dcm|dicom|ima|\d+)", re.IGNORECASE)
+"""A file so named is expected to be DICOM: .dcm, .dicom, .ima, none, or the last part of a UID."""
+
+_OTHER_NAMES = ("LICENSE", "README")
+"""How names begin of what archives put beside the images without a suffix."""
+
+
+@dataclass(frozen=True)
+class SliceHeader:
+    """What of one CT slice is needed to place it; a value is None where the header lacks it.
+
+    ``frame`` is its index within the file, ``rescale`` its slope and intercept.
+    """
+
+    path: Path
+    sop_instance_uid: str
+    orientation: tuple[float, ...] | None
+    origin_lps_mm: tuple[float, ...] | None
+    pixel_spacing_mm: tuple[float, ...] | None
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    bytes_missing: int
+    """Of the pixel data that Rows and Columns promise; counted in uncompressed files only."""
+    frame: int = 0
+    rescale: tuple[float, float] | None = None
+
+
+@dataclass
+class CtSeries:
+    """The slices of one CT series, in the order in which the files were found."""
+
+    series_uid: str
+    frame_of_reference_uid: str
+    slices: list[SliceHeader] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """Name the series and its folder for a message."""
+        return f"CT series {self.series_uid} in {self.slices[0].path.parent}"
+
+
+@dataclass
+class PatientFiles:
+    """All that was found of one patient; ``name`` is raw and never becomes part of a path.
+
+    ``source`` is the folder of the CT's first file, or of the first file where there is no CT,
+    from the folder scanned.
+    """
+
+    name: str
+    source: str
+    series: dict[str, CtSeries] = field(default_factory=dict)
+    structure_paths: list[Path] = field(default_factory=list)
+    seg_paths: list[Path] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
+    studies: set[str] = field(default_factory=set)
+    other_objects: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+    def absorb(self, other: "PatientFiles") -> None:
+        """Take over the files of another group that is the same person."""
+        for uid, series in other.series.items():
+            ours = self.series.setdefault(uid, CtSeries(uid, series.frame_of_reference_uid))
+            ours.slices += series.slices
+        self.structure_paths = sorted(self.structure_paths + other.structure_paths)
+        self.seg_paths = sorted(self.seg_paths + other.seg_paths)
+        self.folders |= other.folders
+        self.studies |= other.studies
+        self.other_objects += other.other_objects
+
+
+@dataclass
+class _Part:
+    """What some of the files are: groups by (kind, name, birth date), and what cannot be read."""
+
+    groups: dict[tuple[str, str, str], PatientFiles] = field(default_factory=dict)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    others: int = 0
+
+
+def scan(root: Path, run: Run = here) -> tuple[list[PatientFiles], list[str], int]:
+    """Read the headers of all files under a folder and group them by patient.
+
+    A patient is a Patient ID; files without one are grouped by the folder below ``root``. Under one
+    ID are two persons where their studies differ and so do their birth dates, which are compared
+    and forgotten.
+
+    :param run: as of :meth:`data_prep.core.engine.Engine.session`; the result does not depend on
+        it.
+    :return: patients sorted by name, one "file: reason" line for each unreadable file, and the
+        number of other files: neither named as DICOM nor DICOM, such as LICENSE or metadata.csv.
+    :raises DataError: the folder is absent.
+    """
+    if not root.is_dir():
+        raise DataError(f"No folder {root}. Give the folder that holds the patients' DICOM files.")
+    paths = list(_files(root))
+    jobs = [(root, paths[k : k + PART_FILES]) for k in range(0, len(paths), PART_FILES)]
+    parts = dict(run(_scan_part, jobs))
+    groups: dict[tuple[str, str, str], PatientFiles] = {}
+    unreadable: list[tuple[Path, str]] = []
+    for number, (_, mine) in enumerate(jobs):
+        part = parts[number]
+        if isinstance(part, Failure):
+            part = _Part(unreadable=[(p, f"{p.relative_to(root)}: {part.reason}") for p in mine])
+        for key, group in part.groups.items():
+            groups.setdefault(key, PatientFiles(group.name, group.source)).absorb(group)
+        unreadable += part.unreadable
+    ordered = _persons(groups)
+    for patient in ordered:
+        for series in list(patient.series.values())[:1]:
+            patient.source = series.slices[0].path.parent.relative_to(root).as_posix()
+        patient.unreadable = [line for path, line in unreadable if path.parent in patient.folders]
+    others = sum(part.others for part in parts.values() if isinstance(part, _Part))
+    return ordered, [line for _, line in unreadable], others
+
+
+def _scan_part(job: tuple[Path, list[Path]]) -> _Part:
+    """Read the headers of some of the files under a folder.
+
+    :param job: the folder and the files.
+    """
+    root, paths = job
+    part = _Part()
+    for path in paths:
+        try:
+            dataset = read_header(path, specific_tags=_HEADER_TAGS)
+            patient_id = str(dataset.get("PatientID") or "").strip(" \0")
+            folder = path.relative_to(root).parts[:-1][:1] or (root.resolve().name,)
+            born = str(dataset.get("PatientBirthDate") or "")
+            key = ("id" if patient_id else "folder", patient_id or folder[0], born)
+            source = path.parent.relative_to(root).as_posix()
+            patient = part.groups.setdefault(key, PatientFiles(key[1], source))
+            patient.folders.add(path.parent)
+            _add(patient, path, dataset)
+        except NotDicomError as error:
+            if _named_as_dicom(path):
+                part.unreadable.append((path, f"{path.relative_to(root)}: {error}"))
+            else:
+                part.others += 1
+        except Exception as error:  # whatever a damaged header raises
+            part.unreadable.append((path, f"{path.relative_to(root)}: {_reason(error)}"))
+    return part
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "its header needs more memory than there is"
+    ours = isinstance(error, (DataError, OSError))
+    return str(error) if ours else f"damaged header ({type(error).__name__})"
+
+
+def _persons(groups: dict[tuple[str, str, str], PatientFiles]) -> list[PatientFiles]:
+    """Merge the groups (kind, name, birth date) of one name that are the same person.
+
+    Without a birth date a group belongs to the first that has one; with another one it is another
+    person, unless they share a study.
+
+    :return: sorted by name.
+    """
+    persons: dict[tuple[str, str], list[PatientFiles]] = {}
+    for (kind, name, born), group in sorted(
+        groups.items(), key=lambda item: (item[0][1], item[0][0], not item[0][2], item[0][2])
+    ):
+        known = persons.setdefault((kind, name), [])
+        same = [one for one in known if not born or one.studies & group.studies]
+        if same:
+            same[0].absorb(group)
+        else:
+            known.append(group)
+    return [one for known in persons.values() for one in known]
+
+
+def _named_as_dicom(path: Path) -> bool:
+    expected = _DICOM_SUFFIX.fullmatch(path.suffix) is not None
+    return expected and not path.name.upper().startswith(_OTHER_NAMES)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Yield files in a fixed order; hidden ones and the index of a medium are left out."""
+    seen = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not name.startswith(".") and name.upper() != "DICOMDIR" and path.is_file():
+                yield path
+
+
+def _add(patient: PatientFiles, path: Path, dataset: Dataset) -> None:
+    """Put one file's header where it belongs."""
+    modality, sop_class = dataset.get("Modality"), str(dataset.SOPClassUID)
+    headers = []
+    if modality == "CT" and "LOCALIZER" not in (dataset.get("ImageType") or ()):
+        if not sop_class.startswith(_SECONDARY_CAPTURE):
+            headers = _slice_headers(path, dataset)
+    if headers:
+        uid = str(dataset.get("SeriesInstanceUID") or "")
+        frame_uid = str(dataset.get("FrameOfReferenceUID") or "")
+        patient.series.setdefault(uid, CtSeries(uid, frame_uid)).slices += headers
+    elif modality == "RTSTRUCT":
+        patient.structure_paths.append(path)
+    elif modality == "SEG":
+        patient.seg_paths.append(path)
+    else:
+        patient.other_objects += 1
+    patient.studies |= {str(dataset.get("StudyInstanceUID") or "")} - {""}
+
+
+def _slice_headers(path: Path, dataset: Dataset) -> list[SliceHeader]:
+    """Return the headers of a file's slices: one, or one for each frame of a multi-frame CT.
+
+    A frame's geometry is in the functional groups (PS3.3 C.7.6.16.2), its own or the shared ones.
+
+    :raises DataError: the functional groups are not one for each frame.
+    """
+    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    samples, frames = (int(dataset.get(k) or 1) for k in ("SamplesPerPixel", "NumberOfFrames"))
+    syntax = dataset.file_meta.TransferSyntaxUID
+    plain = not syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian
+    promised = rows * columns * samples * frames * int(dataset.get("BitsAllocated") or 16) // 8
+    common = dict(
+        path=path,
+        sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        bytes_missing=max(0, promised - path.stat().st_size) if plain else 0,
+    )
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if not groups:
+        return [SliceHeader(frames=frames, **common, **_placed(dataset, dataset, dataset, dataset))]
+    if len(groups) != frames or frames > MAX_FRAMES:
+        raise DataError(
+            f"Number of Frames is {frames}, with functional groups of {len(groups)} frames; "
+            f"expected as many of both, and at most {MAX_FRAMES}"
+        )
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    headers = []
+    for index, own in enumerate(groups):
+        parts = (
+            functional_group(name, own, shared)
+            for name in (
+                "PlanePositionSequence",
+                "PlaneOrientationSequence",
+                "PixelMeasuresSequence",
+                "PixelValueTransformationSequence",
+            )
+        )
+        headers.append(SliceHeader(frames=1, frame=index, **common, **_placed(*parts)))
+    return headers
+
+
+def functional_group(name: str, own: Dataset, shared: Dataset) -> Dataset:
+    """Return a frame's item of a functional group, its own or the shared one, or an empty one."""
+    return ((own.get(name) or shared.get(name)) or [Dataset()])[0]
+
+
+def _placed(position: Dataset, orientation: Dataset, measures: Dataset, values: Dataset) -> dict:
+    """Return what of a slice's header is a list of numbers, each from the item that has it."""
+    rescale = None
+    if values.get("RescaleSlope") is not None:
+        rescale = finite_numbers([values.RescaleSlope, values.get("RescaleIntercept") or 0.0], 2)
+        if rescale is None:
+            raise DataError("Rescale Slope or Intercept is no finite number")
+    return dict(
+        origin_lps_mm=finite_numbers(position.get("ImagePositionPatient"), 3),
+        orientation=finite_numbers(orientation.get("ImageOrientationPatient"), 6),
+        pixel_spacing_mm=finite_numbers(measures.get("PixelSpacing"), 2),
+        rescale=rescale,
+    )
+
+
+def finite_numbers(value, count: int) -> tuple[float, ...] | None:
+    """Return ``count`` floats of at most ``MAX_NUMBER``, or None for anything else."""
+    try:
+        found = tuple(float(number) for number in value)
+    except (TypeError, ValueError):
+        return None
+    sound = len(found) == count and all(abs(number) <= MAX_NUMBER for number in found)
+    return found if sound else None  # NaN is not below either

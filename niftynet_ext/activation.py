@@ -1,0 +1,49 @@
+"""Make a process ready for ``import niftynet``: today's stack, and this project's plugins in it.
+
+:mod:`niftynet_ext.compat` patches the stack and knows nothing of the plugins; here each part of the
+project that steps into NiftyNet says into which of its modules.
+"""
+
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from niftynet_ext import registry
+from niftynet_ext.checks import ini_keys
+from niftynet_ext.compat import install as install_compat
+from niftynet_ext.compat import spec_in_place
+from niftynet_ext.compat.post_import import add_action
+from niftynet_ext.sampler import offer
+from niftynet_ext.training import driver
+
+
+def activate() -> None:
+    """Prepare this process for ``import niftynet``; a second call does nothing.
+
+    :raises ImportError: TensorFlow is missing; the message has the command that installs it
+    """
+    install_compat()
+    for module_name, action in (
+        ("niftynet.application.segmentation_application", extend_segmentation),
+        ("niftynet.engine.application_factory", registry.register),
+        ("niftynet.engine.application_driver", driver.wrap_driver),
+        ("niftynet.io.misc_io", driver.check_folder_when_resolved),
+        ("niftynet.utilities.user_parameters_default", ini_keys.add_keys),
+        ("niftynet.utilities.user_parameters_parser", ini_keys.check_keys_when_parsed),
+    ):
+        add_action(module_name, action)
+
+
+def tensorflow_spec() -> ModuleSpec:
+    """Return the import spec of what stands for ``tensorflow``, after :func:`activate`."""
+    return spec_in_place()
+
+
+def extend_segmentation(module: ModuleType) -> None:
+    """Add the sampler and the ways of inference to NiftyNet's segmentation.
+
+    :param module: ``niftynet.application.segmentation_application``
+    """
+    from niftynet_ext.inference import windows  # imports TensorFlow and NiftyNet
+
+    offer.offer_sampler(module)
+    windows.choose(module)

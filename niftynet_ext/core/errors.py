@@ -1,0 +1,21 @@
+"""Errors of training and inference; those of the data are in :mod:`data_prep.core.errors`."""
+
+from data_prep.core.errors import NetLungError
+
+
+class RoundsError(NetLungError):
+    """A training that cannot start or did not reach its iteration."""
+
+
+class RefusedError(NetLungError, SystemExit, ValueError):
+    """A mistake of the user's; the text says what, where, expected, found and what to do.
+
+    On the command line it ends the process with exit code 1 and its text, without a traceback;
+    code that calls NiftyNet catches it as a ValueError, as it would NiftyNet's own.
+    """
+
+    def __init__(self, text):
+        super().__init__(f"error: {text}")
+
+    def __str__(self):
+        return self.args[0]

@@ -1,0 +1,179 @@
+"""The report's charts, as SVG: arrays and tables in, bytes out."""
+
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from niftynet_ext.core import paper
+from niftynet_ext.study.curves import smooth
+
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+"""Told apart by colour-blind readers too (Okabe and Ito)."""
+
+MAX_DOTS = 300
+"""More dots than this are drawn as pixels: thousands of slices would make a file of megabytes."""
+
+SHARE_SMOOTHED = 50
+"""A smoothed loss is the mean over this part of the curve: 1/50 of its points."""
+
+
+def learning_curves(trainings):
+    """All rounds of each training on one axis of iterations, losses on a logarithmic one.
+
+    Thin: as logged; thick: smoothed; dashed verticals: where the loss was switched.
+
+    :param trainings: dict by model of (training :class:`~niftynet_ext.study.curves.Curve`,
+        validation curve, list of :class:`~niftynet_ext.core.paper.Stage`)
+    :return: SVG, bytes
+    """
+    figure, panels = _panels(len(trainings), 1, (9.5, 2.6))
+    for ax, (name, (training, validation, stages)) in zip(panels, trainings.items(), strict=True):
+        for curve, colour, phase in zip(
+            (training, validation), COLOURS, ("training", "validation"), strict=False
+        ):
+            if len(curve.losses):
+                ax.plot(curve.iterations, curve.losses, color=colour, alpha=0.25, linewidth=0.7)
+                ax.plot(
+                    curve.iterations,
+                    _smooth_stages(curve, stages),
+                    color=colour,
+                    linewidth=1.8,
+                    label=phase,
+                )
+        start = 0
+        for stage in stages:
+            if start:
+                ax.axvline(start, color="#555555", linewidth=1, linestyle="--")
+            ax.annotate(
+                stage.loss,
+                ((start + stage.last) / 2, 1.02),
+                ha="center",
+                xycoords=("data", "axes fraction"),
+                size=8,
+            )
+            start = stage.last
+        ax.set(title=f"{_name(name)}\n", ylabel="loss", yscale="log")
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(loc="upper right", frameon=False)
+    panels[-1].set_xlabel("iteration")
+    return _svg(figure)
+
+
+def _smooth_stages(curve, stages):
+    """The losses, each smoothed among those of its own stage."""
+    switches = np.searchsorted(curve.iterations, [stage.last for stage in stages], side="right")
+    width = max(len(curve.losses) // SHARE_SMOOTHED, 3) | 1
+    return np.concatenate([smooth(part, width) for part in np.split(curve.losses, switches)])
+
+
+def boxes(groups, ylabel):
+    """Quartiles as a box, 1.5 of their range as whiskers, all values as dots, the mean as a cross.
+
+    :param groups: dict of values (n,) by (model, iteration or None); nan is left out
+    :return: SVG, bytes
+    """
+    figure, (ax,) = _panels(1, 1, (max(4.5, 1.2 + 0.8 * len(groups)), 3.6))
+    models = list(dict.fromkeys(model for model, _ in groups))
+    for place, ((model, _), values) in enumerate(groups.items()):
+        values = np.asarray(values, float)
+        values = values[~np.isnan(values)]
+        colour = COLOURS[models.index(model) % len(COLOURS)]
+        if len(values):
+            spread = 0.16 * np.sin(np.arange(len(values)) * 2.4)  # dots beside each other
+            ax.scatter(
+                place + spread,
+                values,
+                s=7,
+                color=colour,
+                linewidth=0,
+                alpha=min(0.4, MAX_DOTS / len(values)),
+                rasterized=len(values) > MAX_DOTS,
+            )
+            ax.boxplot(
+                values,
+                positions=[place],
+                widths=0.55,
+                showfliers=False,
+                showmeans=True,
+                medianprops={"color": colour, "linewidth": 2.5},
+                meanprops={"marker": "x", "markeredgecolor": "black"},
+            )
+    ax.set_xticks(range(len(groups)), [_tick(*key) for key in groups], size=8)
+    ax.set(ylabel=ylabel, ylim=(-0.03, 1.03))
+    ax.grid(axis="y", alpha=0.3)
+    return _svg(figure)
+
+
+def bland_altman(groups):
+    """Difference of two volumes over their mean, with the mean difference and 1.96 SD about it.
+
+    :param groups: dict by title of (predicted mL, reference mL), arrays (patients,)
+    :return: SVG, bytes
+    """
+    figure, panels = _panels(1, len(groups), (3.6, 3.3))
+    for place, (ax, (title, (predicted, reference))) in enumerate(
+        zip(panels, groups.items(), strict=True)
+    ):
+        predicted, reference = np.asarray(predicted, float), np.asarray(reference, float)
+        difference = predicted - reference
+        bias, limits = limits_of_agreement(difference)
+        ax.scatter(
+            (predicted + reference) / 2,
+            difference,
+            s=14,
+            linewidth=0,
+            color=COLOURS[place % len(COLOURS)],
+            alpha=0.7,
+        )
+        for value, style in ((bias, "-"), (limits[0], "--"), (limits[1], "--")):
+            ax.axhline(value, color="#333333", linestyle=style, linewidth=1)
+            ax.annotate(
+                f"{value:+.1f}",
+                (1, value),
+                (2, 0),
+                textcoords="offset points",
+                xycoords=("axes fraction", "data"),
+                va="center",
+                size=8,
+            )
+        ax.set(title=title, xlabel="mean of both, mL")
+    panels[0].set_ylabel("prediction - reference, mL")
+    return _svg(figure)
+
+
+def limits_of_agreement(difference):
+    """
+    :param difference: (n,)
+    :return: mean, and (mean - 1.96 SD, mean + 1.96 SD) with the sample's SD (0 for one value)
+    """
+    bias = float(np.mean(difference))
+    spread = 1.96 * float(np.std(difference, ddof=1)) if len(difference) > 1 else 0.0
+    return bias, (bias - spread, bias + spread)
+
+
+def _name(model):
+    return paper.NAMES.get(model, model)
+
+
+def _tick(model, iteration):
+    words = _name(model).replace("DenseHighRes3DNet", "DHR3DNet")
+    return words if iteration is None else f"{words}\n{iteration:,}"
+
+
+def _panels(rows, columns, size_in):
+    figure = Figure(figsize=(columns * size_in[0], rows * size_in[1]), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure):
+    FigureCanvasSVG(figure)
+    content = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "niftynet_ext"}):  # the same bytes each time
+        figure.savefig(content, format="svg", metadata={"Date": None}, dpi=150)
+    return content.getvalue()

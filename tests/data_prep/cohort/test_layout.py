@@ -1,0 +1,60 @@
+import pytest
+
+from data_prep.cohort.layout import earlier_manifest, output_names, remove_gone, safe_ids
+from data_prep.core import files
+from data_prep.core.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["LUNG1-001", "2"], ["LUNG1-001", "2"]),
+        (["../../x", "/etc/passwd", "..", ""], ["x", "etc_passwd", "patient", "patient-2"]),
+        (["a b", "a/b", "A_B"], ["a_b", "a_b-2", "A_B-3"]),
+        (["NA", "nan", "Ünal"], ["patient-NA", "patient-nan", "Unal"]),
+        (["患者", "患者", "患者-7", "P1", "P1"], ["patient", "patient-2", "7", "P1", "P1-2"]),
+        (["x,y\n", "x" * 99, "x" * 98], ["x_y", "x" * 64, "x" * 62 + "-2"]),
+    ],
+)
+def test_safe_ids(names, ids):
+    assert safe_ids(names) == ids
+
+
+def test_only_files_that_the_manifest_names_as_ours_are_removed(tmp_path):
+    out = tmp_path / "out"
+    kept = ["ct.csv", "images/notes.nii.gz", "images/b.nii.gz", "images/stays.nii.gz", "../secret"]
+    for name in [*kept, *output_names("gone").values()]:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).touch()
+    outside = tmp_path / "x.nii.gz"
+    outside.touch()
+    earlier = {
+        "patients": [
+            {"id": "gone", "files": {**output_names("gone"), "more": "ct.csv", "far": "../secret"}},
+            {"id": "../../x", "files": output_names("../../x")},
+            {
+                "id": "B",
+                "files": {"image": "images/B.nii.gz"},
+            },  # now spelt b: on some disks one file
+            {"id": "stays", "files": output_names("stays")},
+        ]
+    }
+    assert remove_gone(earlier, {"b", "stays"}, out) == []
+    assert all((out / name).is_file() for name in kept) and outside.is_file()
+    assert not any((out / name).exists() for name in output_names("gone").values())
+    assert remove_gone({}, {"b"}, out) == []
+
+
+def test_what_cannot_be_removed_is_a_warning(tmp_path):
+    (tmp_path / "images" / "gone.nii.gz").mkdir(parents=True)
+    earlier = {"patients": [{"id": "gone", "files": output_names("gone")}]}
+    [warning] = remove_gone(earlier, set(), tmp_path)
+    assert "images/gone.nii.gz of an earlier run cannot be removed" in warning
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"patients": [{}]}', '{"patients": 3}'])
+def test_a_damaged_manifest_is_no_earlier_run_and_no_data(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    assert earlier_manifest(tmp_path) == {}
+    with pytest.raises(DataError, match="is damaged"):
+        files.read_manifest(tmp_path)
