@@ -63,7 +63,7 @@ help:
 
 install: $(READY)
 
-$(READY): setup.cfg setup.py niftynet_ext/compat/hook.py
+$(READY): setup.cfg setup.py niftynet_ext/hook.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check -q -e '.[$(TF),test]'
 	touch $@

@@ -9,7 +9,7 @@ from pathlib import Path
 from setuptools import Command, setup
 from setuptools.command.build import build
 
-HOOK = Path("niftynet_ext/compat/hook.py")
+HOOK = Path("niftynet_ext/hook.py")
 PTH = "niftynet_ext.pth"
 
 

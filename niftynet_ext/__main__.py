@@ -216,7 +216,7 @@ def _select(options):
         models = [cohort.parse_model(text) for text in options.predictions]
     scored = score_models(models, options.references, options.set)
     summary = cohort.summarise(*map(pd.concat, zip(*scored, strict=True)))
-    best = selection.select(summary)
+    best = selection.select_best(summary)
     folders = {one[:2]: one.folder for one in models}
     selection.write(options.out, summary, best, folders)
     console = Console(width=max(Console().width, WIDTH))

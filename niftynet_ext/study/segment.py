@@ -39,7 +39,7 @@ class Options:
 
     :param label: name of the ROI and of the segment
     :param series_uid: the CT series to take, where there are several
-    :param given: ``reduce``, ``spacing_mm`` and ``method`` of 
+    :param given: ``reduce``, ``spacing_mm`` and ``method`` of
         :class:`data_prep.cohort.job.Parameters`, instead of those of the training
     :param steps: of :func:`niftynet_ext.study.postprocess.parse_plan`; none by default
     :param windows: one of :data:`niftynet_ext.core.choices.INFERENCE_WINDOWS`
