@@ -6,9 +6,9 @@ import pydicom
 from data_prep.dicom_in import contours, structures
 from data_prep.dicom_in.scan import scan
 from data_prep.dicom_in.series import choose_series, read_volume
-from data_prep.dicom_out import sources
+from data_prep.dicom_out.sources import Algorithm, read_sources
 
-ALGORITHM = sources.Algorithm("densehighres3dnet_v1", "0123456789abcdef" * 4)
+ALGORITHM = Algorithm("densehighres3dnet_v1", "0123456789abcdef" * 4)
 
 
 def read_ct(folder):
@@ -16,7 +16,7 @@ def read_ct(folder):
     (patient,), *_ = scan(folder)
     series = choose_series(list(patient.series.values()))
     volume = read_volume(series)
-    return volume, sources.read_sources(series, volume.sop_instance_uids)
+    return volume, read_sources(series, volume.sop_instance_uids)
 
 
 def random_mask(volume, seed=4):

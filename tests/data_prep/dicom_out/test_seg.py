@@ -10,7 +10,7 @@ import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
 from data_prep.core import geometry
 from data_prep.core.errors import DataError
-from data_prep.core.identity import RESEARCH_USE
+from data_prep.core.identity import MANUFACTURER, RESEARCH_USE
 from data_prep.dicom_in import rois, segmentation
 from data_prep.dicom_out.rtstruct import write_rtstruct
 from data_prep.dicom_out.seg import write_seg
@@ -54,9 +54,9 @@ def test_round_trip_by_our_own_reader(patient, tmp_path):
 def test_what_a_model_drew_is_no_reference_to_train_on(patient, tmp_path):
     _, sources = read_ct(patient().write().folder)
     mask = np.ones((sources[0].Columns, sources[0].Rows, len(sources)), bool)
-    write_seg(tmp_path / "seg.dcm", mask, sources, sources.DEFAULT_LABEL, ALGORITHM)
+    write_seg(tmp_path / "seg.dcm", mask, sources, DEFAULT_LABEL, ALGORITHM)
     candidates = list(segmentation.list_segments(tmp_path / "seg.dcm").candidates)
-    assert [one.name for one in candidates] == [sources.DEFAULT_LABEL]
+    assert [one.name for one in candidates] == [DEFAULT_LABEL]
     with pytest.raises(DataError, match="No ROI matches"):
         rois.choose(rois.DEFAULT_RULE, candidates)
 
@@ -140,4 +140,4 @@ def test_dciodvfy_finds_no_error(tmp_path, write, filled):
     done = subprocess.run(["dciodvfy", tmp_path / "x.dcm"], capture_output=True, text=True)
     lines = (done.stdout + done.stderr).splitlines()
     assert [line for line in lines if line.startswith("Error")] == []
-    assert sources.MANUFACTURER == pydicom.dcmread(tmp_path / "x.dcm").Manufacturer
+    assert MANUFACTURER == pydicom.dcmread(tmp_path / "x.dcm").Manufacturer
