@@ -14,6 +14,7 @@ from data_prep.core.identity import MANUFACTURER, RESEARCH_USE
 from data_prep.dicom_in import rois, segmentation
 from data_prep.dicom_out.rtstruct import write_rtstruct
 from data_prep.dicom_out.seg import write_seg
+from data_prep.dicom_out.sources import DEFAULT_LABEL
 from data_prep.phantom import write_cohort
 from tests.support.derived_objects import ALGORITHM, mask_by_position, random_mask, read_ct
 from tests.support.orientations import ORIENTATIONS
