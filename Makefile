@@ -1,5 +1,5 @@
-# Each target is a few lines that a person could type without make, in an environment that has
-# this project installed (`pip install .[cpu]`). `make` builds that environment by itself.
+# Each target is one line that a person could type without make, in an environment that has this
+# project installed (`pip install .[cpu]`). `make` builds that environment by itself.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,7 @@ VENV ?= .venv
 TF ?= cpu
 # v1, v2 or baseline
 NET ?= v1
-# where `make preprocess` writes. The ini files read data/: with another OUT, name it in them
+# where `make preprocess` writes. The ini files read data/: for another folder see `net_lung config`
 OUT ?= data
 # where `make evaluate` writes
 EVALUATION ?= evaluation
@@ -30,22 +30,25 @@ INI = $(or $(INI_$(NET)),$(error NET=$(NET) is not one of v1, v2, baseline))
 
 COMMA = ,
 BIN = $(VENV)/bin
+NET_LUNG = $(BIN)/net_lung
 READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help install demo download check segment reproduce preprocess train inference restore \
-  evaluate select ensemble postprocess report bench test test-matrix lint clean
+  evaluate select ensemble postprocess report bench test test-all test-matrix lint docs clean
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo                         synthetic patients through the whole path, in minutes
-## make test                         lint and tests
+## make test                         lint and tests, at most 7 minutes
+## make test-all                     lint and all tests, also those that take minutes; coverage
 ## make test-matrix                  plugins and compatibility on every Python and TensorFlow here
+## make docs                         the documentation as HTML, in docs/_build/html
 ## make download DICOM=DIR           NSCLC-Radiomics from the NCI's commons; asks first
 ## make check DICOM=DIR              a verdict on every patient, a contact sheet; in check/
 ## make preprocess DICOM=DIR         CT + RTSTRUCT of a folder of patients to NIfTI in data/
-## make train NET=v1                 the paper's two rounds; run again, it goes on
+## make train NET=v1                 the paper's two rounds; run it again to resume
 ## make inference NET=v1             probabilities of the test patients
 ## make restore NET=v1               masks on the CTs' own grids, and Dice3D
 ## make evaluate NET=v1              the paper's tables, per slice and per patient, into evaluation/;
@@ -56,10 +59,10 @@ help:
 ## make report                       one HTML file that shows evaluation/
 ## make segment DICOM=DIR MODEL=DIR OUT=DIR    a new patient to DICOM SEG and RTSTRUCT; the mean of
 ##                                   several models: MODEL=DIR,DIR
-## make reproduce                    the paper's study, from the download to the report; run again,
-##                                   it goes on. Minutes: make reproduce COHORT=phantom SCALE=0.001
-## make bench DICOM=DIR              networks, sampler, inference, the measures of evaluate, and data_prep
-##                                   on one patient's files, beside the programs that people use
+## make reproduce                    the paper's study, from the download to the report; run it again
+##                                   to resume. Minutes: make reproduce COHORT=phantom SCALE=0.001
+## make bench DICOM=DIR              networks, sampler, inference, the measures of evaluate, and
+##                                   preprocess on one patient's files, beside the programs people use
 
 install: $(READY)
 
@@ -70,47 +73,54 @@ $(READY): setup.cfg setup.py niftynet_ext/hook.py
 
 NEED_DICOM = $(if $(DICOM),,$(error say which folder: make $@ DICOM=<folder of the patients>))
 
+demo: $(READY)
+	$(NET_LUNG) demo --out demo $(ARGS)
+
 download: $(READY)
 	$(NEED_DICOM)
-	$(BIN)/python -m data_prep download --out '$(DICOM)' $(ARGS)
+	$(NET_LUNG) download --out '$(DICOM)' $(ARGS)
 
 check: $(READY)
 	$(NEED_DICOM)
-	$(BIN)/python -m data_prep check --dicom '$(DICOM)' --out check $(ARGS)
+	$(NET_LUNG) check --dicom '$(DICOM)' --out check $(ARGS)
 
 preprocess: $(READY)
 	$(NEED_DICOM)
-	$(BIN)/python -m data_prep preprocess --dicom '$(DICOM)' --out '$(OUT)' $(ARGS)
+	$(NET_LUNG) preprocess --dicom '$(DICOM)' --out '$(OUT)' $(ARGS)
 
 train: $(READY)
-	$(BIN)/python -m niftynet_ext.study.rounds -c config_ini/$(INI).ini $(ARGS)
+	$(NET_LUNG) train -c config_ini/$(INI).ini $(ARGS)
 
 inference: $(READY)
 	$(BIN)/net_segment inference -c config_ini/$(INI).ini $(ARGS)
 
 restore: $(READY)
-	$(BIN)/python -m data_prep restore --data '$(OUT)' --predictions models/$(INI)/inference --out models/$(INI)/masks
-	$(BIN)/python -m data_prep picture --data '$(OUT)' --masks models/$(INI)/masks --out models/$(INI)/picture.png
-
-report: $(READY)
-	$(BIN)/python -m niftynet_ext report --evaluation '$(EVALUATION)' $(ARGS)
-
-segment: $(READY)
-	$(if $(and $(DICOM),$(MODEL),$(filter command,$(origin OUT))),,$(error say make segment DICOM=<folder> MODEL=<model_dir>[,<model_dir>...] OUT=<folder>))
-	$(BIN)/python -m data_prep segment --dicom '$(DICOM)' --model $(subst $(COMMA), ,$(MODEL)) --out '$(OUT)' $(ARGS)
+	$(NET_LUNG) restore --data '$(OUT)' --predictions models/$(INI)/inference --out models/$(INI)/masks $(ARGS)
+	$(NET_LUNG) picture --data '$(OUT)' --masks models/$(INI)/masks --out models/$(INI)/picture.png
 
 evaluate: $(READY)
-	$(BIN)/python -m niftynet_ext evaluate --references '$(OUT)' --predictions $(PREDICTIONS) --out '$(EVALUATION)' $(ARGS)
+	$(NET_LUNG) evaluate --references '$(OUT)' --predictions $(PREDICTIONS) --out '$(EVALUATION)' $(ARGS)
 
 select: $(READY)
-	$(BIN)/python -m niftynet_ext select --references '$(OUT)' -c $(foreach net,v1 v2 baseline,config_ini/$(INI_$(net)).ini) --out models/best.json $(ARGS)
+	$(NET_LUNG) select --references '$(OUT)' -c $(foreach net,v1 v2 baseline,config_ini/$(INI_$(net)).ini) --out models/selected.json $(ARGS)
 
 ensemble: $(READY)
 	$(if $(filter file,$(origin PREDICTIONS)),$(error say which models: make ensemble PREDICTIONS='<folder of predictions> <folder> ...'))
-	$(BIN)/python -m niftynet_ext ensemble --predictions $(PREDICTIONS) --out models/ensemble/inference $(ARGS)
+	$(NET_LUNG) ensemble --predictions $(PREDICTIONS) --out models/ensemble/inference $(ARGS)
 
 postprocess: $(READY)
-	$(BIN)/python -m niftynet_ext postprocess --references '$(OUT)' --predictions $(PREDICTIONS) --steps '$(STEPS)' --out models/$(INI)/postprocessed $(ARGS)
+	$(NET_LUNG) postprocess --references '$(OUT)' --predictions $(PREDICTIONS) --steps '$(STEPS)' --out models/$(INI)/postprocessed $(ARGS)
+
+report: $(READY)
+	$(NET_LUNG) report --evaluation '$(EVALUATION)' $(ARGS)
+
+segment: $(READY)
+	$(if $(and $(DICOM),$(MODEL),$(filter command,$(origin OUT))),,$(error say make segment DICOM=<folder> MODEL=<model_dir>[,<model_dir>...] OUT=<folder>))
+	$(NET_LUNG) segment --dicom '$(DICOM)' --model $(subst $(COMMA), ,$(MODEL)) --out '$(OUT)' $(ARGS)
+
+reproduce: $(READY)
+	mkdir -p '$(STUDY)'
+	cd '$(STUDY)' && '$(abspath $(NET_LUNG))' reproduce --cohort $(COHORT) --scale $(SCALE) $(ARGS)
 
 bench: $(READY)
 	$(BIN)/pip install --disable-pip-version-check -q -e '.[$(TF),bench]'
@@ -120,35 +130,23 @@ bench: $(READY)
 	$(BIN)/python benchmarks/evaluation.py
 	$(if $(DICOM),$(BIN)/python benchmarks/preprocessing.py --dicom '$(DICOM)' $(ARGS))
 
-reproduce: $(READY)
-	mkdir -p '$(STUDY)'
-	cd '$(STUDY)' && '$(abspath $(BIN))/python' -m niftynet_ext.study.reproduce --cohort $(COHORT) --scale $(SCALE) --config-dir '$(CURDIR)/config_ini'
-
-demo: $(READY)
-	$(BIN)/python -m data_prep phantom --out demo/dicom --patients 12 --matrix 128 --slices 28
-	$(BIN)/python -m data_prep preprocess --dicom demo/dicom --out demo/data --split 9 0 3
-	$(BIN)/python -m niftynet_ext.study.rounds -c config_ini/demo.ini --plan 'DiceForeground:700'
-	$(BIN)/python -m niftynet_ext.study.rounds -c config_ini/demo.ini --plan 'DiceForeground:700 Focal:1400' --lr 0.0005
-	$(BIN)/net_segment inference -c config_ini/demo.ini > demo/inference.log 2>&1 || { grep -aE 'Error|CRITICAL' demo/inference.log; exit 1; }
-	$(BIN)/python -m data_prep restore --data demo/data --predictions demo/inference --out demo/masks
-	$(BIN)/python -m data_prep picture --data demo/data --masks demo/masks --out demo/picture.png
-	@echo
-	@echo 'The demo is done. On three patients that the network never saw:'
-	@echo '  demo/picture.png        contours over the CT: look at it first'
-	@echo '  demo/masks/             a mask on each CT'"'"'s own grid, and scores.csv, the table above'
-	@echo '  demo/model/             checkpoints, logs, events for TensorBoard'
-	@echo 'With real patients (CT and RTSTRUCT, e.g. NSCLC-Radiomics from TCIA):'
-	@echo '  make preprocess DICOM=<their folder>'
-	@echo '  make train NET=v1 && make inference NET=v1 && make restore NET=v1'
-
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-all: lint docs
+	$(BIN)/python -m pytest -n 2 --slow --cov $(ARGS)
 
 test-matrix:
 	$(PYTHON) tests/matrix.py $(ARGS)
 
 lint: $(READY)
-	$(BIN)/ruff check --line-length 100 --select E,F,W,I,N,B,UP,RUF100 .
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) .matrix demo check reproduce-phantom-* build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) .matrix demo check reproduce-phantom-* build docs/_build *.egg-info .pytest_cache .ruff_cache .mypy_cache
