@@ -16,8 +16,8 @@ import numpy as np
 import pandas
 import pytest
 
-from data_prep.__main__ import main as data_prep
 from data_prep.core import predictions
+from niftynet_ext.commands.parser import main as net_lung
 from niftynet_ext.core import checkpoints
 from niftynet_ext.evaluation.patient_scores import score_patient
 from niftynet_ext.study import curves
@@ -61,7 +61,7 @@ def job(tmp_path_factory, root):
     folder = tmp_path_factory.mktemp("job")
     data = folder / "demo" / "data"
     assert (
-        data_prep(
+        net_lung(
             [
                 "phantom",
                 "--out",
@@ -77,7 +77,7 @@ def job(tmp_path_factory, root):
         == 0
     )
     assert (
-        data_prep(
+        net_lung(
             [
                 "preprocess",
                 "--dicom",
@@ -107,7 +107,8 @@ def trained(job):
         [
             sys.executable,
             "-m",
-            "niftynet_ext.study.rounds",
+            "niftynet_ext",
+            "train",
             "-c",
             "net.ini",
             "--plan",
@@ -166,7 +167,8 @@ def test_running_again_finds_nothing_to_do(job, trained):
         [
             sys.executable,
             "-m",
-            "niftynet_ext.study.rounds",
+            "niftynet_ext",
+            "train",
             "-c",
             "net.ini",
             "--plan",
@@ -200,7 +202,7 @@ def test_probabilities_lie_on_the_image_s_grid(job, inferred):
 def test_masks_on_the_ct_s_own_grid(job, inferred, capsys):
     masks = job / "demo" / "masks"
     assert (
-        data_prep(
+        net_lung(
             [
                 "restore",
                 "--data",
@@ -225,7 +227,7 @@ def test_masks_on_the_ct_s_own_grid(job, inferred, capsys):
 def test_a_new_patient_from_dicom_to_dicom(job, inferred):
     (patient,) = split(job, "Inference")
     assert (
-        data_prep(
+        net_lung(
             [
                 "restore",
                 "--data",
@@ -239,7 +241,7 @@ def test_a_new_patient_from_dicom_to_dicom(job, inferred):
         == 0
     )
     assert (
-        data_prep(
+        net_lung(
             [
                 "segment",
                 "--dicom",

@@ -34,7 +34,9 @@ def run(options: argparse.Namespace) -> ExitCode:
         shared.print_json(report.as_json())
     else:
         check_table.print_check(report, shared.results_console())
-        print(f"Look at {options.out / check.SHEET}; all numbers are in {options.out / check.REPORT}.")
+        print(
+            f"Look at {options.out / check.SHEET}; all numbers are in {options.out / check.REPORT}."
+        )
         if report.usable:
             print(f"Next: net_lung preprocess --dicom {options.dicom} --out data")
     return ExitCode.OK if report.usable else ExitCode.FAILED

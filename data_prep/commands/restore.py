@@ -29,9 +29,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Restore all predicted patients and print their scores."""
     from data_prep.cohort import restore
 
-    result = restore.restore_cohort(
-        options.data, options.predictions, options.out, options.postfix
-    )
+    result = restore.restore_cohort(options.data, options.predictions, options.out, options.postfix)
     if options.json:
         shared.print_json(result.as_json())
     else:

@@ -70,9 +70,7 @@ def reading_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
-def add_resampling(
-    parser: argparse.ArgumentParser, grid_default: str, method_default: str
-) -> None:
+def add_resampling(parser: argparse.ArgumentParser, grid_default: str, method_default: str) -> None:
     """Add the options on the grid that the network sees.
 
     :param grid_default: what the help says of the default of ``--reduce``.

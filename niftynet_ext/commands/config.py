@@ -48,9 +48,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     path = options.out or Path(f"{options.name}.ini")
     text = ini_files.with_paths(options.name, options.data, options.models)
     if path.exists() and not options.overwrite:
-        raise DataError(
-            f"{path} exists. Give another --out, or --overwrite to replace it."
-        )
+        raise DataError(f"{path} exists. Give another --out, or --overwrite to replace it.")
     files.write_bytes(path, text.encode())
     if options.json:
         shared.print_json({"ini_file": str(path)})

@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one folder of probability maps for each model",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument(
-        "--method", choices=METHODS, default="mean", help="default: %(default)s"
-    )
+    parser.add_argument("--method", choices=METHODS, default="mean", help="default: %(default)s")
     parser.add_argument(
         "--weights",
         nargs="+",
@@ -45,9 +43,7 @@ def run(options: argparse.Namespace) -> ExitCode:
             f"--predictions names one folder, {options.predictions[0]}, expected the folders of "
             "two models or more."
         )
-    written = ensemble.ensemble(
-        options.predictions, options.out, options.weights, options.method
-    )
+    written = ensemble.ensemble(options.predictions, options.out, options.weights, options.method)
     print(
         f"{count_of(len(written), 'patient')} of {len(options.predictions)} models are in "
         f"{options.out}."

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from data_prep.core.errors import NetLungError
 from data_prep.core.exit_codes import ExitCode
@@ -40,13 +41,23 @@ DESCRIPTION = (
 )
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Help with room for the longest name of a command beside its text."""
+
+    def __init__(self, prog: str, **others: Any) -> None:
+        super().__init__(prog, max_help_position=32, **others)
+
+
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Return the parser with all commands.
 
     :param only: give this command its options and the others none, which saves their imports.
     """
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description=DESCRIPTION, allow_abbrev=False
+        prog=PROGRAM,
+        description=DESCRIPTION,
+        allow_abbrev=False,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -58,6 +69,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
             description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
             epilog=getattr(module, "EPILOG", None),
             allow_abbrev=False,
+            formatter_class=HelpFormatter,
         )
         if only in (None, name):
             module.add_arguments(command)

@@ -15,9 +15,7 @@ PASSES_ON = True
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument(
-        "-c", "--config", type=Path, required=True, help="ini file of the network"
-    )
+    parser.add_argument("-c", "--config", type=Path, required=True, help="ini file of the network")
     parser.add_argument(
         "--plan",
         default=" ".join(f"{stage.loss}:{stage.last}" for stage in PAPER_PLAN),

@@ -192,7 +192,8 @@ class Job:
         return [
             "python",
             "-m",
-            "niftynet_ext.study.rounds",
+            "niftynet_ext",
+            "train",
             "-c",
             "net.ini",
             "--plan",

@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from data_prep import phantom
-from data_prep.__main__ import main
 from data_prep.cohort import check, check_table
 from data_prep.cohort.job import Parameters
 from data_prep.core.engine import Engine
 from data_prep.core.errors import DataError
+from niftynet_ext.commands.parser import main
 from tests.support.dicom_patients import square
 
 

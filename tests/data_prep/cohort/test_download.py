@@ -9,9 +9,9 @@ from collections import Counter
 
 import pytest
 
-from data_prep.__main__ import main
 from data_prep.cohort import download
 from data_prep.core.errors import DataError
+from niftynet_ext.commands.parser import main
 from tests.support.s3_server import serve
 
 pytest.importorskip("idc_index_data", reason="needs pip install idc-index")

@@ -66,7 +66,7 @@ def preprocess_many(patient, count, out):
     return [
         sys.executable,
         "-m",
-        "data_prep",
+        "niftynet_ext",
         "preprocess",
         "--dicom",
         str(made.folder.parent),
@@ -181,7 +181,8 @@ def test_digests_are_those_of_the_files(dicom, tmp_path):
 def test_a_real_patient_in_bounded_memory(real_data, tmp_path, root):
     # the peak of the process itself: what wait4 tells counts the memory of the one that forked it
     code = (
-        "import re, sys; from data_prep.__main__ import main; assert main(sys.argv[1:]) == 0; "
+        "import re, sys; from niftynet_ext.commands.parser import main; "
+        "assert main(sys.argv[1:]) == 0; "
         "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
     )
     command = [sys.executable, "-c", code, "preprocess", "--dicom", str(real_data / "LUNG1-001")]

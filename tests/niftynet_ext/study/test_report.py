@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_prep.core.errors import DataError
-from niftynet_ext.__main__ import main
+from niftynet_ext.commands.parser import main
 from niftynet_ext.study import report, tables
 from tests.support.study import SHAPE, Study, tumour, write
 from tests.support.training_logs import log

@@ -125,7 +125,8 @@ def test_the_whole_study_small(root, tmp_path):
             [
                 sys.executable,
                 "-m",
-                "niftynet_ext.study.reproduce",
+                "niftynet_ext",
+                "reproduce",
                 "--cohort",
                 "phantom",
                 "--scale",

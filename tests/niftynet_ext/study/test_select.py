@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from data_prep.core.errors import DataError
-from niftynet_ext.__main__ import main
+from niftynet_ext.commands.parser import main
 from niftynet_ext.study import rounds, select
 from niftynet_ext.study.scoring import Model
 from tests.support.study import SHAPE, tumour

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_prep.core import predictions
-from niftynet_ext.__main__ import main
+from niftynet_ext.commands.parser import main
 from niftynet_ext.evaluation.patient_scores import COLUMNS as PATIENT_COLUMNS
 from niftynet_ext.evaluation.slices import COLUMNS as SLICE_COLUMNS
 from niftynet_ext.study import tables

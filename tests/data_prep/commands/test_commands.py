@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_prep.__main__ import main
 from data_prep.core import files
+from niftynet_ext.commands.parser import main
 from tests.support.dicom_patients import square
 
 
@@ -98,9 +98,9 @@ def test_lists_names_ids_that_one_side_lacks(dicom, tmp_path, capsys):
     arguments = ["lists", "--data", str(data), "--split-file", str(tmp_path / "mine.csv")]
     assert main(arguments) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "mine.csv lacks 1 ids: C",
-        "ct.csv lacks 1 ids: 007",
-        "label.csv lacks 1 ids: 007",
+        "mine.csv lacks 1 id: C",
+        "ct.csv lacks 1 id: 007",
+        "label.csv lacks 1 id: 007",
     ]
 
 
@@ -113,14 +113,14 @@ def test_nothing_usable_is_exit_code_1(dicom, tmp_path, capsys):
 
 def test_a_wrong_folder_is_one_paragraph_without_traceback(root, tmp_path):
     run = subprocess.run(
-        [sys.executable, "-m", "data_prep", "preprocess", "--dicom", "absent", "--out", "out"],
+        [sys.executable, "-m", "niftynet_ext", "preprocess", "--dicom", "absent", "--out", "out"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
     )
     assert run.returncode == 2
-    assert run.stderr.startswith(f"data_prep preprocess: No folder {tmp_path / 'absent'}.")
+    assert run.stderr.startswith(f"net_lung preprocess: No folder {tmp_path / 'absent'}.")
     assert run.stderr.count("\n") == 1
 
 
@@ -151,7 +151,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(
         capsys.readouterr()
     assert main(command.split()) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith(f"data_prep {command.split()[0]}: ")
+    assert captured.err.startswith(f"net_lung {command.split()[0]}: ")
     assert expected in captured.err
     assert (captured.err.count("\n"), captured.out) == (1, "")
     assert (tmp_path / "file").read_text() == "mine"
@@ -164,21 +164,22 @@ def test_the_closing_line_says_what_to_do_next(dicom, tmp_path, monkeypatch, cap
 
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    assert last_line("--out", "./data").endswith("Next: make train")
+    assert last_line("--out", "./data").endswith(
+        "Next: net_lung config densehighres3dnet_v1, then "
+        "net_lung train -c densehighres3dnet_v1.ini"
+    )
     line, out = last_line("--out", "other"), tmp_path / "work" / "other"
-    assert f"csv_file of [CT] = {out / 'ct.csv'}" in line and "make train" not in line
-    assert f"csv_file of [LABEL] = {out / 'label.csv'}" in line
-    assert f"dataset_split_file of [SYSTEM] = {out / 'split.csv'}" in line
+    assert f"net_lung config densehighres3dnet_v1 --data {out}, then" in line
     for path in dicom.glob("*/rs.dcm"):
         path.unlink()
     line = last_line("--out", "other", "--allow-unlabelled")
-    assert "only inference is possible" in line and "[LABEL]" not in line
-    assert "make train" not in last_line("--out", "data", "--allow-unlabelled")
+    assert "only inference is possible" in line and "net_lung train" not in line
+    assert "net_lung train" not in last_line("--out", "data", "--allow-unlabelled")
 
 
 def test_neither_tensorflow_nor_niftynet_is_imported(root):
     code = (
-        "import sys, data_prep.__main__, data_prep.cohort.restore;"
+        "import sys, data_prep.commands.restore, data_prep.cohort.restore;"
         "sys.exit(any(m.split('.')[0] in ('tensorflow', 'niftynet') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
@@ -190,13 +191,13 @@ def test_neither_tensorflow_nor_niftynet_is_imported(root):
         (
             ["phantom", "--out", "o", "--patients", "3"],
             "phantom",
-            "write_cohort",
+            "write_phantom_cohort",
             {"patients": 3, "matrix": 192, "slices": 40, "seed": 0},
             ["o"],
         ),
         (
             ["picture", "--data", "d", "--masks", "m", "--out", "p.png"],
-            "picture",
+            "cohort.picture",
             "draw_cohort",
             {},
             ["d", "m", "p.png"],

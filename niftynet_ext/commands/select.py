@@ -1,0 +1,62 @@
+"""``net_lung select``: each model's best checkpoint by Dice3D on validation."""
+
+import argparse
+from pathlib import Path
+
+from data_prep.commands.shared import add_json, print_json, results_console
+from data_prep.core.exit_codes import ExitCode
+from niftynet_ext.commands import shared
+from niftynet_ext.core.paper import PAPER_PLAN
+
+HELP = "find each model's best checkpoint by Dice3D on the validation patients"
+AFTER_INTERRUPT = "Run the same command again; finished inferences are kept."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    shared.add_references(parser, "Validation")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--predictions",
+        nargs="+",
+        metavar=shared.MODEL_FORM,
+        help="one folder for each checkpoint",
+    )
+    which.add_argument(
+        "-c",
+        "--config",
+        nargs="+",
+        type=Path,
+        metavar="INI",
+        help="infer the checkpoints of these networks first, where that is not done yet",
+    )
+    parser.add_argument(
+        "--iterations",
+        nargs="+",
+        type=int,
+        metavar="N",
+        default=[stage.last for stage in PAPER_PLAN],
+        help="checkpoints, with -c (default: the paper's, %(default)s)",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Compare the checkpoints and write the choice."""
+    from niftynet_ext.study import select
+    from niftynet_ext.study.scoring import parse_model
+
+    if options.config:
+        models = select.infer_all(
+            options.config, options.iterations, options.references, options.set
+        )
+    else:
+        models = [parse_model(text) for text in options.predictions]
+    selection = select.select_checkpoints(models, options.references, options.set, options.out)
+    if options.json:
+        print_json(selection.record.as_json())
+    else:
+        select.print_selection(selection, results_console(shared.WIDTH))
+        print(f"The choice is in {options.out}.")
+    return ExitCode.OK
