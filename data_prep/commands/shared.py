@@ -12,7 +12,7 @@ from data_prep.dicom_in.rois import POLICIES
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH = 140
+LOG_WIDTH = 140
 """Columns of a table that is not shown on a terminal: a table in a log stays a table."""
 
 
@@ -34,7 +34,7 @@ def results_console(width: int | None = None) -> "Console":
     from rich.console import Console
 
     if not sys.stdout.isatty():
-        return Console(width=WIDTH)
+        return Console(width=LOG_WIDTH)
     return Console(width=max(Console().width, width)) if width else Console()
 
 

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from data_prep.commands.shared import add_json, print_json, results_console
-from data_prep.core.console import PLAIN
 from data_prep.core.exit_codes import ExitCode
 from niftynet_ext.commands import shared
 
@@ -49,7 +48,6 @@ def run(options: argparse.Namespace) -> ExitCode:
     if options.json:
         print_json(result.as_json())
     else:
-        console = results_console(shared.WIDTH)
-        evaluate.print_tables(result, console)
-        console.print(f"Per slice, per patient and cohort, as CSV and JSON: {options.out}", **PLAIN)
+        evaluate.print_tables(result, results_console(shared.PAPER_WIDTH))
+        print(f"Per slice, per patient and cohort, as CSV and JSON: {options.out}")
     return ExitCode.OK

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from data_prep.commands.shared import results_console
-from data_prep.core.console import PLAIN
 from data_prep.core.exit_codes import ExitCode
 from niftynet_ext.commands import shared
 
@@ -37,7 +36,6 @@ def run(options: argparse.Namespace) -> ExitCode:
     result = postprocess_study.postprocess_and_score(
         options.predictions, options.references, options.out, options.steps, options.set
     )
-    console = results_console(shared.WIDTH)
-    evaluate.print_tables(result, console)
-    console.print(f"Masks, CSV and JSON: {options.out}", **PLAIN)
+    evaluate.print_tables(result, results_console(shared.PAPER_WIDTH))
+    print(f"Masks, CSV and JSON: {options.out}")
     return ExitCode.OK

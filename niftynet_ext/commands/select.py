@@ -57,6 +57,6 @@ def run(options: argparse.Namespace) -> ExitCode:
     if options.json:
         print_json(selection.record.as_json())
     else:
-        select.print_selection(selection, results_console(shared.WIDTH))
+        select.print_selection(selection, results_console(shared.PAPER_WIDTH))
         print(f"The choice is in {options.out}.")
     return ExitCode.OK

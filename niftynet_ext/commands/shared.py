@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-WIDTH = 132
+PAPER_WIDTH = 132
 """Columns that the tables beside the paper's need, on a narrower terminal too."""
 
 MODEL_FORM = "[NAME[@ITERATION]=]FOLDER"
