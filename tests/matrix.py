@@ -87,7 +87,14 @@ def environment(folder: Path, row: str) -> Path | None:
         if base is None:
             return None
         subprocess.run([base, "-m", "venv", "--clear", home], check=True)
-        pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "-q"]
+        pip: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "-q",
+        ]
         if row == PAPER:
             subprocess.run(
                 [*pip, "--only-binary", "simpleitk", "tensorflow==1.15.5", *ROWS[row]], check=True
