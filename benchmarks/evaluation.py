@@ -1,12 +1,14 @@
-"""The paper's measures beside surface-distance, MedPy and MONAI, in one process by turns.
+"""The paper's measures beside surface-distance, MedPy and MONAI, alternately in one process.
 
 ``python benchmarks/evaluation.py`` (``make bench``); needs ``pip install .[bench]``.
 
-The pair is of the size of patient LUNG1-001: 512 x 512 x 134 voxels of 0.977 x 0.977 x 3 mm, a
-tumour of 160 mL in 21 slices, predicted some millimetres off; once so, and once with a false
-finding far away, which widens the box that everybody works in. Every library takes its shortest
-way to the same figures: directed distances once, then mean and percentile of both directions.
+The pair has the size of patient LUNG1-001: 512 x 512 x 134 voxels of 0.977 x 0.977 x 3 mm, a
+tumour of 160 mL in 21 slices, predicted some millimetres off; once as it is, and once with a false
+finding far away, which widens the box that every library works in. Every library takes its shortest
+path to the same figures: directed distances once, then mean and percentile of both directions.
 """
+
+from __future__ import annotations
 
 import argparse
 import re
@@ -14,7 +16,9 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,13 +32,21 @@ from niftynet_ext.evaluation.surface import (
     surface_distances,
 )
 
-SHAPE, SPACING = (512, 512, 134), (0.977, 0.977, 3.0)
+SHAPE, SPACING_MM = (512, 512, 134), (0.977, 0.977, 3.0)
 LIMITS = {"2-D": 1.0, "3-D": 1.5}  # seconds
-SHARE, MEMORY_MB = 0.5, 500
-PATIENCE = 5.0  # seconds after which a function has no further round
+SHARE, MEMORY_MB = 0.5, 500  # at most: part of the fastest other library's time; peak memory
+PATIENCE_S = 5.0  # a function that has taken this long has no further round
+
+Distances = Callable[[np.ndarray, np.ndarray, Sequence[float]], tuple[float, float]]
+"""Function of two masks and the spacing in mm -> mean and 95 % Hausdorff distance."""
+
+Overlap = Callable[[np.ndarray, np.ndarray], float]
+"""Function of two masks -> Dice."""
 
 
-def ellipsoid(mask, centre, radii):
+def ellipsoid(
+    mask: np.ndarray, centre: Sequence[float], radii: Sequence[float] | np.ndarray
+) -> None:
     """Add an ellipsoid, in voxels, to a mask."""
     low = np.floor(np.subtract(centre, radii)).astype(int)
     size = np.ceil(np.multiply(radii, 2)).astype(int) + 2
@@ -43,8 +55,11 @@ def ellipsoid(mask, centre, radii):
     mask[tuple(slice(a, a + n) for a, n in zip(low, size, strict=True))] |= inside
 
 
-def make_pair(shape=SHAPE, far=False, scale=1.0):
-    """
+def make_pair(
+    shape: Sequence[int] = SHAPE, far: bool = False, scale: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make a prediction and its reference.
+
     :param far: with a false finding 200 mm away
     :param scale: of the tumour's diameter
     :return: prediction and reference, boolean (x, y, z) as NIfTI has them in memory
@@ -58,9 +73,10 @@ def make_pair(shape=SHAPE, far=False, scale=1.0):
     return prediction, reference
 
 
-def ours_2d(prediction, reference):
+def ours_2d(prediction: np.ndarray, reference: np.ndarray) -> tuple[float, ...]:
+    """Compute the paper's 2-D measures with this project."""
     box = bounding_box(prediction, reference)
-    found = slice_scores(prediction[box], reference[box], SPACING)
+    found = slice_scores(prediction[box], reference[box], SPACING_MM)
     tp = found["kind"] == "TP"
     return (
         dice(prediction[box], reference[box]),
@@ -70,62 +86,68 @@ def ours_2d(prediction, reference):
     )
 
 
-def ours_3d(prediction, reference):
-    distances = surface_distances(prediction, reference, SPACING)
+def ours_3d(prediction: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """Compute the paper's 3-D distances with this project."""
+    distances = surface_distances(prediction, reference, SPACING_MM)
     return mean_surface_distance(distances), hausdorff_distance(distances)
 
 
-def summary(directed):
-    """MSD and 95 % HD (paper, eq. 7 and 9) of two directed sets of distances."""
-    return np.mean([one.mean() for one in directed]), np.mean(
-        [np.percentile(one, 95) for one in directed]
-    )
+def summary(directed: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Return MSD and 95 % HD (paper, eq. 7 and 9) of two directed sets of distances."""
+    means = [distances.mean() for distances in directed]
+    percentiles = [np.percentile(distances, 95) for distances in directed]
+    return float(np.mean(means)), float(np.mean(percentiles))
 
 
-def slice_by_slice(prediction, reference, overlap, distances):
-    """The figures of :func:`ours_2d` by a library's functions of one slice or volume."""
+def slice_by_slice(
+    prediction: np.ndarray, reference: np.ndarray, overlap: Overlap, distances: Distances
+) -> tuple[float, ...]:
+    """Compute the figures of :func:`ours_2d` with a library's functions of a slice or volume."""
     tp = np.flatnonzero(prediction.any(axis=(0, 1)) & reference.any(axis=(0, 1)))
     rows = [
         (
             overlap(prediction[:, :, k], reference[:, :, k]),
-            *distances(prediction[:, :, k], reference[:, :, k], SPACING[:2]),
+            *distances(prediction[:, :, k], reference[:, :, k], SPACING_MM[:2]),
         )
         for k in tp
     ]
     return (overlap(prediction, reference), *np.mean(rows, axis=0))
 
 
-def medpy():
+def medpy() -> tuple[Overlap, Distances]:
+    """Return MedPy's functions."""
     from medpy.metric import binary
 
     directed = getattr(binary, "__surface_distances")
 
-    def distances(a, b, spacing):
+    def distances(a: np.ndarray, b: np.ndarray, spacing: Sequence[float]) -> tuple[float, float]:
         return summary((directed(a, b, spacing), directed(b, a, spacing)))
 
     return binary.dc, distances
 
 
-def monai():
+def monai() -> tuple[Overlap, Distances]:
+    """Return MONAI's functions."""
     import torch
     from monai.metrics import compute_dice
     from monai.metrics.utils import get_edge_surface_distance
 
-    def overlap(a, b):
-        return float(compute_dice(*(torch.from_numpy(one[None, None]) for one in (a, b))))
+    def overlap(a: np.ndarray, b: np.ndarray) -> float:
+        return float(compute_dice(*(torch.from_numpy(mask[None, None]) for mask in (a, b))))
 
-    def distances(a, b, spacing):
-        a, b = (torch.from_numpy(np.ascontiguousarray(one)) for one in (a, b))
-        _, directed, _ = get_edge_surface_distance(a, b, spacing=spacing, symmetric=True)
-        return summary([one.numpy() for one in directed])
+    def distances(a: np.ndarray, b: np.ndarray, spacing: Sequence[float]) -> tuple[float, float]:
+        masks = [torch.from_numpy(np.ascontiguousarray(mask)) for mask in (a, b)]
+        _, directed, _ = get_edge_surface_distance(*masks, spacing=spacing, symmetric=True)
+        return summary([tensor.numpy() for tensor in directed])
 
     return overlap, distances
 
 
-def surface_distance():
+def surface_distance() -> tuple[Overlap, Distances]:
+    """Return surface-distance's functions."""
     import surface_distance as library
 
-    def distances(a, b, spacing):
+    def distances(a: np.ndarray, b: np.ndarray, spacing: Sequence[float]) -> tuple[float, float]:
         found = library.compute_surface_distances(b, a, spacing)
         return (
             np.mean(library.compute_average_surface_distance(found)),
@@ -135,25 +157,31 @@ def surface_distance():
     return library.compute_dice_coefficient, distances
 
 
-def by_turns(functions, rounds, clock=time.perf_counter):
-    """
-    :param functions: dict of functions without arguments
+def alternately(
+    functions: dict[Any, Callable[[], Any]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[dict[Any, float], dict[Any, Any]]:
+    """Run each function once in every round.
+
+    :param functions: name -> function without arguments
     :param clock: of wall time, or of this process
     :return: least time in seconds of each, and what it returned
     """
-    times, values = {name: [] for name in functions}, {}
+    times: dict[Any, list[float]] = {name: [] for name in functions}
+    values = {}
     for _ in range(rounds):
         for name, function in functions.items():
-            if sum(times[name]) > PATIENCE:
+            if sum(times[name]) > PATIENCE_S:
                 continue
             start = clock()
             values[name] = function()
             times[name].append(clock() - start)
-    return {name: min(one) for name, one in times.items()}, values
+    return {name: min(seconds) for name, seconds in times.items()}, values
 
 
-def compare(far, rounds):
-    """Print both protocols on one pair.
+def compare(far: bool, rounds: int) -> bool:
+    """Print both protocols on a pair.
 
     :return: whether all limits were kept
     """
@@ -161,7 +189,9 @@ def compare(far, rounds):
     libraries = {"surface-distance": surface_distance(), "MedPy": medpy(), "MONAI": monai()}
     kept = True
     for protocol, ours in (("2-D", ours_2d), ("3-D", ours_3d)):
-        functions = {"ours": lambda ours=ours: ours(prediction, reference)}
+        functions: dict[Any, Callable[[], Any]] = {
+            "ours": lambda ours=ours: ours(prediction, reference)
+        }
         for name, (overlap, distances) in libraries.items():
             if protocol == "2-D":
                 functions[name] = lambda overlap=overlap, distances=distances: slice_by_slice(
@@ -169,9 +199,9 @@ def compare(far, rounds):
                 )
             else:
                 functions[name] = lambda distances=distances: distances(
-                    prediction, reference, SPACING
+                    prediction, reference, SPACING_MM
                 )
-        times, values = by_turns(functions, rounds)
+        times, values = alternately(functions, rounds)
         fastest = min(seconds for name, seconds in times.items() if name != "ours")
         share = times["ours"] / fastest
         good = times["ours"] <= LIMITS[protocol] and share <= SHARE
@@ -188,11 +218,11 @@ def compare(far, rounds):
     return kept
 
 
-def show_growth(rounds):
+def show_growth(rounds: int) -> None:
     """Print how the time of all measures of a patient depends on the volume and on the tumour.
 
-    What grows with the volume is the one look for voxels; it takes what reading both masks once
-    from memory takes.
+    Only the search for the bounding box grows with the volume; it takes as long as reading both
+    masks once from memory.
     """
     pairs = {
         text: make_pair(shape, scale=scale)
@@ -202,12 +232,12 @@ def show_growth(rounds):
             ("1 x volume, 4 x surface", SHAPE, 2.0),
         )
     }
-    tasks = {
-        "all": lambda pair: score_patient(*pair, SPACING),
-        "look": lambda pair: bounding_box(*pair),
+    tasks: dict[str, Callable[[Any], Any]] = {
+        "all": lambda pair: score_patient(*pair, SPACING_MM),
+        "search": lambda pair: bounding_box(*pair),
         "read": lambda pair: [mask.any(axis=(0, 1)) for mask in pair],
     }
-    times, _ = by_turns(
+    times, _ = alternately(
         {
             (text, name): lambda pair=pair, task=task: task(pair)
             for text, pair in pairs.items()
@@ -215,35 +245,39 @@ def show_growth(rounds):
         },
         rounds,
         time.process_time,
-    )  # whatever else the machine does
-    print("\nall measures of evaluate, of one patient, CPU time")
+    )  # independent of other load on the machine
+    print("\nall measures of a patient, CPU time")
     for text in pairs:
-        whole, look, read = (times[text, name] for name in tasks)
-        measures = whole - look
+        whole, search, read = (times[text, name] for name in tasks)
+        measures = whole - search
         print(
             f"  {text:24} {whole:.3f} s, {whole / times['1 x volume', 'all']:.2f} x the first; "
-            f"without the look for voxels {measures:.3f} s; that look {look:.4f} s, reading both "
-            f"masks {read:.4f} s"
+            f"without the search for the box {measures:.3f} s; that search {search:.4f} s, reading "
+            f"both masks {read:.4f} s"
         )
 
 
-def own_memory():
+def own_memory() -> int:
     """Print the peak memory of this process after ours ran, masks and interpreter included."""
     pair = make_pair(far=True)
     ours_2d(*pair), ours_3d(*pair)
     # not getrusage: its peak is that of the parent process where that is higher
     status = Path("/proc/self/status").read_text()
-    print(int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) // 1024)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert peak is not None
+    print(int(peak[1]) // 1024)
+    return 0
 
 
-def main():
+def main() -> int:
+    """Run the comparison; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="of which the best counts")
+    parser.add_argument("--rounds", type=int, default=5, help="of which the fastest counts")
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory:
         return own_memory()
-    warnings.simplefilter("ignore")  # the libraries' own
+    warnings.simplefilter("ignore")  # of the libraries
     kept = [compare(far, options.rounds) for far in (False, True)]
     show_growth(options.rounds)
     peak = int(

@@ -2,12 +2,14 @@
 
     python benchmarks/inference.py [--dicom PATIENT] [--demo demo] [--rounds 1]
 
-``net_segment inference`` on phantoms of 75, 134 and 297 slices of 256 x 256, by turns in windows of
-192 x 192 x 48 (as released), blended, and as one window; with v1 after a few iterations, enough not
-to call half the body tumour: the weights have no other say in the time. Then ``data_prep segment``
-from DICOM of 134 slices of 512 x 512 to DICOM.
-Where ``make demo`` has run, its network and its held-out patients give the Dice of the three ways.
+``net_segment inference`` on phantoms of 75, 134 and 297 slices of 256 x 256, alternately in windows
+of 192 x 192 x 48 (as released), blended, and as a single window; with v1 after a few iterations,
+enough not to label half the body as tumour: otherwise the weights do not change the time. Then
+``net_lung segment`` from DICOM of 134 slices of 512 x 512 to DICOM.
+Where ``make demo`` has run, its network and its test patients give the Dice of the three ways.
 """
+
+from __future__ import annotations
 
 import argparse
 import configparser
@@ -20,17 +22,19 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from preprocessing import measure
+from preprocessing import Cost, measure
 
 SLICES = (75, 134, 297)
 SEGMENTED = 134
 KINDS = ("grid", "gaussian", "whole")
-SECONDS, MEMORY_GB = 30, 3
+LIMIT_S, LIMIT_GB = 30, 3
 """At most, from a DICOM folder of 134 slices to the mask."""
 
 ROOT = Path(__file__).resolve().parents[1]
 NET_SEGMENT = str(Path(sys.executable).with_name("net_segment"))
+NET_LUNG = [sys.executable, "-m", "niftynet_ext"]
 SMALL = [
     "--batch_size",
     "1",
@@ -47,17 +51,17 @@ SMALL = [
 ]
 
 
-def run(*command, cwd):
+def run(*command: object, cwd: Path) -> None:
     """Run a step that is not timed."""
-    done = subprocess.run([str(one) for one in command], cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{command} failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
-def ini(source, target, folder, **sections):
-    """Write ``source`` with other values; paths of ``folder``.
+def ini(source: Path, target: str, folder: Path, **sections: dict[str, str]) -> None:
+    """Write ``source`` with other values into ``folder``.
 
-    :param sections: dict of section to its changed values
+    :param sections: section -> its changed values
     """
     config = configparser.ConfigParser()
     config.read(source)
@@ -67,18 +71,16 @@ def ini(source, target, folder, **sections):
         config.write(stream)
 
 
-def phantoms(folder):
-    """One phantom for each number of slices: folder of its data by the number, one v1 model."""
+def phantoms(folder: Path) -> None:
+    """Make a phantom for each number of slices, in a folder named by it, and a model of v1."""
 
-    def make(slices):
+    def make(slices: int) -> None:
         home = folder / str(slices)
         home.mkdir()
         # 256 x 256 for the network; DICOM of 512 x 512 only where it is segmented
         matrix, reduce = (512, 2) if slices == SEGMENTED else (256, 1)
         run(
-            sys.executable,
-            "-m",
-            "data_prep",
+            *NET_LUNG,
             "phantom",
             "--out",
             "dicom",
@@ -91,9 +93,7 @@ def phantoms(folder):
             cwd=home,
         )
         run(
-            sys.executable,
-            "-m",
-            "data_prep",
+            *NET_LUNG,
             "preprocess",
             "--dicom",
             "dicom",
@@ -124,25 +124,27 @@ def phantoms(folder):
     run(NET_SEGMENT, "train", "-c", "train.ini", *SMALL, cwd=home)
 
 
-def cost(command, folder, cwd):
-    """:return: what a command took, run in ``cwd``"""
+def cost(command: list[Any], folder: Path, cwd: Path) -> Cost:
+    """Return what a command took, run in ``cwd``."""
     return measure(
         ["sh", "-c", f"cd '{cwd}' && exec \"$@\"", "-", *map(str, command)], folder / "run"
     )
 
 
-def median(costs):
-    """:return: seconds and peak GB"""
+def median(costs: list[Cost]) -> tuple[float, float]:
+    """Return the median of the seconds and of the peak memory in GB."""
     return (
-        statistics.median(one.wall_s for one in costs),
-        statistics.median(one.memory_mb for one in costs) / 1024,
+        statistics.median(cost.wall_s for cost in costs),
+        statistics.median(cost.memory_mb for cost in costs) / 1024,
     )
 
 
-def inference(folder, rounds):
-    """The table of time and memory."""
+def inference(folder: Path, rounds: int) -> None:
+    """Print the table of time and memory."""
     config = ROOT / "config_ini" / "densehighres3dnet_v1.ini"
-    costs = {kind: {slices: [] for slices in SLICES} for kind in KINDS}
+    costs: dict[str, dict[int, list[Cost]]] = {
+        kind: {slices: [] for slices in SLICES} for kind in KINDS
+    }
     for slices in SLICES:
         home = folder / str(slices)
         ini(
@@ -171,9 +173,9 @@ def inference(folder, rounds):
                         home,
                     )
                 )
-    print(f"{os.cpu_count()} cores; medians of {rounds} rounds; start-up included")
+    print(f"{os.cpu_count()} cores; medians, rounds: {rounds}; start-up included")
     print(
-        f"{'net_segment inference, one patient':36}"
+        f"{'net_segment inference, a patient':36}"
         + "".join(f"{slices:>7} slices" for slices in SLICES)
         + "   / grid   s a slice"
     )
@@ -189,20 +191,18 @@ def inference(folder, rounds):
         )
 
 
-def segment(folder, dicom, rounds):
-    """From DICOM to DICOM."""
+def segment(folder: Path, dicom: Path | None, rounds: int) -> None:
+    """Print time and memory of the path from DICOM to DICOM."""
     if dicom is None:
         (dicom,) = (folder / str(SEGMENTED) / "dicom").iterdir()
     seconds, gb = median(
         [
             cost(
                 [
-                    sys.executable,
-                    "-m",
-                    "data_prep",
+                    *NET_LUNG,
                     "segment",
                     "--dicom",
-                    Path(dicom).resolve(),
+                    dicom.resolve(),
                     "--model",
                     folder / "model",
                     "--out",
@@ -215,17 +215,17 @@ def segment(folder, dicom, rounds):
         ]
     )
     print(
-        f"data_prep segment, {dicom}: {seconds:.1f} s (at most {SECONDS}), {gb:.1f} GB "
-        f"(at most {MEMORY_GB})"
+        f"net_lung segment, {dicom}: {seconds:.1f} s (at most {LIMIT_S}), {gb:.1f} GB "
+        f"(at most {LIMIT_GB})"
     )
 
 
-def demo_dice(demo):
-    """The three ways with a trained network, on the demo's held-out phantoms."""
+def demo_dice(demo: Path) -> None:
+    """Print the Dice of the three ways with a trained network, on the demo's test phantoms."""
     if not (demo / "model").is_dir():
         print("Dice: run `make demo` first")
         return
-    print("Dice3D of the demo's held-out phantoms, its window")
+    print("Dice3D of the demo's test phantoms, with its window")
     for kind in KINDS:
         run(
             NET_SEGMENT,
@@ -239,9 +239,7 @@ def demo_dice(demo):
             cwd=demo.parent,
         )
         run(
-            sys.executable,
-            "-m",
-            "data_prep",
+            *NET_LUNG,
             "restore",
             "--data",
             demo / "data",
@@ -255,13 +253,14 @@ def demo_dice(demo):
             scores = [float(row["dice_3d"]) for row in csv.DictReader(stream)]
         print(
             f"  {kind:10}{statistics.mean(scores):.3f}   "
-            + " ".join(f"{one:.3f}" for one in scores)
+            + " ".join(f"{score:.3f}" for score in scores)
         )
 
 
-def main():
+def main() -> None:
+    """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--dicom", help="a patient for segment; default: a phantom")
+    parser.add_argument("--dicom", type=Path, help="a patient for segment; default: a phantom")
     parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=1, help="default: %(default)s")
     args = parser.parse_args()

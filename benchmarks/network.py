@@ -2,12 +2,14 @@
 
     python benchmarks/network.py [--window 192,192,48] [--rounds 3]
 
-Each network lives in a process of its own and works by turns with the others, one step at a time:
-what else the machine does hits them alike. A train step is the paper's: float32, batch 1, Dice
-loss of eq. 1, Adam, L2 decay as NiftyNet has it. The floor is the time that the convolutions of a
-train step of v1, computed directly, take at the matrix product's rate, measured in the same rounds
-(Winograd's way takes fewer multiplications: a step can lie below).
+Each network has its own process and works alternately with the others, one step at a time: other
+load on the machine slows all of them alike. A train step is the paper's: float32, batch 1, Dice
+loss of eq. 1, Adam, L2 decay as in NiftyNet. The floor is the time that the convolutions of a
+train step of v1, computed directly, take at the rate of the matrix product, measured in the same
+rounds (Winograd's algorithm needs fewer multiplications: a step can take less).
 """
+
+from __future__ import annotations
 
 import argparse
 import collections
@@ -21,18 +23,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 NETWORKS = ("densehighres3dnet_v1", "densehighres3dnet_v2", "highres3dnet_matched")
-TWIN, PRODUCT = "torch_twin", "matrix_product"
+TWIN, PRODUCT = "torch_twin", "matrix_product"  # names of the other two processes
 GFLOP_PER_VOXEL = 443 / (192 * 192 * 48)  # convolutions of a train step of v1
-N = 2048  # side of the matrices of the product
+SIDE = 2048  # of the matrices of the product
 LR, DECAY = 3e-4, 2e-4
 
 
-def example(window):
-    """A window and its label, (1, X, Y, Z, 1), the same in every process."""
+def example(window: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a window and its label, (1, X, Y, Z, 1), the same in every process."""
     rng = np.random.default_rng(0)
     image = rng.standard_normal((1, *window, 1), np.float32)
     label = np.zeros_like(image)
@@ -40,11 +43,12 @@ def example(window):
     return image, label
 
 
-def tensorflow_steps(name, window):
-    """
+def tensorflow_steps(name: str, window: tuple[int, ...]) -> dict[str, Any]:
+    """Build a network in TensorFlow.
+
     :param name: short name of a network
     :param window: (X, Y, Z)
-    :return: dict of kind of step to a function that does one
+    :return: kind of step -> function that does it; and what the building took
     """
     import niftynet  # noqa: F401
     import tensorflow as tf
@@ -55,14 +59,14 @@ def tensorflow_steps(name, window):
     image, label = example(window)
     gc.freeze()  # as in net_segment
     start = time.perf_counter()
-    images, labels = (tf.placeholder(tf.float32, one.shape) for one in (image, label))
+    images, labels = (tf.placeholder(tf.float32, array.shape) for array in (image, label))
     network = ApplicationNetFactory.create(name)(
         num_classes=2, w_regularizer=regularizers.l2_regularizer(DECAY), acti_func="prelu"
     )
     logits = network(images, is_training=True)
     loss = LossFunction(2, "DiceForeground")(logits, labels)
     penalties = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
-    loss += tf.reduce_mean([tf.reduce_mean(one) for one in penalties])
+    loss += tf.reduce_mean([tf.reduce_mean(penalty) for penalty in penalties])
     optimiser = tf.train.AdamOptimizer(LR)
     gradients = optimiser.compute_gradients(loss)
     built = time.perf_counter()
@@ -82,11 +86,11 @@ def tensorflow_steps(name, window):
     }
 
 
-def by_operation(tf, session, step, feed):
-    """:return: dict of kind of operation to its seconds in one step, the longest first"""
+def by_operation(tf: Any, session: Any, step: Any, feed: dict[Any, Any]) -> dict[str, float]:
+    """Return the seconds of each kind of operation in a step, the longest first."""
     metadata = tf.RunMetadata()
     session.run(step, feed, tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), metadata)
-    seconds = collections.Counter()
+    seconds: collections.Counter[str] = collections.Counter()
     for device in metadata.step_stats.dev_stats:
         for node in device.node_stats:
             kind = re.search(r"= (\w+)", node.timeline_label)
@@ -94,46 +98,46 @@ def by_operation(tf, session, step, feed):
     return dict(seconds.most_common(12))
 
 
-def torch_steps(window):
-    """The same two steps of the twin."""
+def torch_steps(window: tuple[int, ...]) -> dict[str, Any]:
+    """Build the twin in PyTorch; return the same two steps."""
     import torch
     from torch_twin import Twin
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    image, label = (torch.from_numpy(np.moveaxis(one, -1, 1).copy()) for one in example(window))
+    image, label = (torch.from_numpy(np.moveaxis(array, -1, 1).copy()) for array in example(window))
     network = Twin()
     optimiser = torch.optim.Adam(network.parameters(), lr=LR)
 
-    def train():
+    def train() -> None:
         optimiser.zero_grad(set_to_none=True)
         p = torch.softmax(network(image), 1)[:, 1:]
         dice = 2 * (p * label).sum() / (p.square().sum() + label.sum())
-        decay = torch.stack([one.square().sum() / 2 for one in network.parameters()]).mean()
+        decay = torch.stack([w.square().sum() / 2 for w in network.parameters()]).mean()
         (1 - dice + DECAY * decay).backward()
         optimiser.step()
 
-    def infer():
+    def infer() -> None:
         with torch.inference_mode():
             torch.softmax(network(image), 1)
 
     return {"train": train, "infer": infer, "version": torch.__version__}
 
 
-def product_steps():
-    """One product of two square matrices in TensorFlow."""
+def product_steps() -> dict[str, Any]:
+    """Return a product of two square matrices in TensorFlow as the only step."""
     import tensorflow as tf
 
     graph = tf.Graph()
     with graph.as_default():
-        factor = tf.compat.v1.placeholder(tf.float32, (N, N))  # a constant would be folded
+        factor = tf.compat.v1.placeholder(tf.float32, (SIDE, SIDE))  # a constant would be folded
         product = tf.reduce_sum(tf.matmul(factor, factor))
     session = tf.compat.v1.Session(graph=graph)
-    values = np.random.default_rng(0).standard_normal((N, N), np.float32)
+    values = np.random.default_rng(0).standard_normal((SIDE, SIDE), np.float32)
     return {"train": lambda: session.run(product, {factor: values})}
 
 
-def work(name, window):
-    """A process's life: build, then one step for each line read, its seconds written."""
+def work(name: str, window: tuple[int, ...]) -> int:
+    """Run as a worker: build, then do a step for each line read, and write its seconds."""
     steps = {TWIN: lambda: torch_steps(window), PRODUCT: product_steps}.get(
         name, lambda: tensorflow_steps(name, window)
     )()
@@ -148,12 +152,14 @@ def work(name, window):
         if line.strip() == "profile":
             answer["profile"] = result
         print(json.dumps(answer), flush=True)
+    return 0
 
 
 class Worker:
-    """A network's process, seen from outside."""
+    """The process of a network, seen from outside."""
 
-    def __init__(self, name, window, python):
+    def __init__(self, name: str, window: tuple[int, ...], python: str) -> None:
+        self.name = name
         self.process = subprocess.Popen(
             [python, __file__, "--work", name, "--window", ",".join(map(str, window))],
             stdin=subprocess.PIPE,
@@ -162,18 +168,19 @@ class Worker:
             text=True,
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        self.seconds = {"train": [], "infer": []}
-        self.peak_mb = {}
+        self.seconds: dict[str, list[float]] = {"train": [], "infer": []}
+        self.peak_mb: dict[str, float] = {}
         self.start = self._answer()
 
-    def _answer(self):
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        sys.exit(f"{self.process.args[3]} ended with exit code {self.process.wait()}")
+        sys.exit(f"{self.name} ended with exit code {self.process.wait()}")
 
-    def step(self, kind, counted):
-        """Do one step; the first of a kind is for warming up. Return what it told."""
+    def step(self, kind: str, counted: bool) -> dict[str, Any]:
+        """Do a step; the first of a kind is for warming up. Return the worker's answer."""
         print(kind, file=self.process.stdin, flush=True)
         answer = self._answer()
         if counted:
@@ -181,15 +188,19 @@ class Worker:
             self.peak_mb[kind] = answer["peak_mb"]
         return answer
 
-    def close(self):
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
 
-    def median(self, kind):
+    def median(self, kind: str) -> float:
+        """Return the median of the seconds of a kind of step."""
         return statistics.median(self.seconds[kind])
 
 
-def main():
+def main() -> int:
+    """Run all processes; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--window", default="192,192,48", help="X,Y,Z; default %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default %(default)s")
@@ -197,17 +208,17 @@ def main():
         "--torch",
         default=sys.executable,
         metavar="PYTHON",
-        help="of an environment with PyTorch, if it is not this one",
+        help="Python of an environment with PyTorch, if this one has none",
     )
     parser.add_argument("--work", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    window = tuple(int(one) for one in args.window.split(","))
+    window = tuple(int(side) for side in args.window.split(","))
     if args.work:
         return work(args.work, window)
     names = [*NETWORKS, PRODUCT]
     has_torch = [args.torch, "-c", "import torch"]
     if subprocess.run(has_torch, stderr=subprocess.DEVNULL, check=False).returncode:
-        print("no PyTorch here: pip install torch, or --torch PYTHON; the twin is left out")
+        print("no PyTorch here: pip install torch, or give --torch PYTHON; the twin is left out")
     else:
         names.append(TWIN)
     # a process for each kind of step: the peak of a training would hide that of an inference
@@ -234,10 +245,15 @@ def main():
     return 0
 
 
-def report(workers, names, window):
-    """Print the table: medians, peaks, ratios to v1; how long TensorFlow's Python builds network,
-    loss and gradients, and how long it adds Adam's state and updates (medians of processes)."""
-    rate = 2 * N**3 / workers["train", PRODUCT].median("train") / 1e9
+def report(
+    workers: dict[tuple[str, str], Worker], names: list[str], window: tuple[int, ...]
+) -> None:
+    """Print the table: medians, peaks and ratios to v1.
+
+    The last columns are how long TensorFlow's Python takes to build network, loss and gradients,
+    and to add Adam's state and updates (medians of processes).
+    """
+    rate = 2 * SIDE**3 / workers["train", PRODUCT].median("train") / 1e9
     floor = GFLOP_PER_VOXEL * np.prod(window) / rate
     ours = {kind: workers[kind, NETWORKS[0]].median(kind) for kind in ("train", "infer")}
     versions = [

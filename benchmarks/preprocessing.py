@@ -1,17 +1,18 @@
-"""Time ``data_prep preprocess`` beside the converters that people use: ``make bench``.
+"""Time ``net_lung preprocess`` beside the converters that people use: ``make bench``.
 
     python benchmarks/preprocessing.py --dicom PATIENT [--dcmrtstruct2nii PYTHON]
 
-One patient, CT slices and RTSTRUCT, in turns: ours (image and label at half resolution, native
-label, manifest), dcm2niix (the CT alone) and dcmrtstruct2nii (CT and one ROI), each with its
-start-up. Then copies of the patient under other ids with one worker and with two. Wall time tells
-what a user waits; CPU time hardly depends on what else the machine does.
+A patient, CT slices and RTSTRUCT, alternately: ours (image and label at half resolution, native
+label, manifest), dcm2niix (only the CT) and dcmrtstruct2nii (CT and one ROI), each with its
+start-up. Then copies of the patient under other ids with one worker and with two. Wall time is what
+a user waits; CPU time hardly depends on other load on the machine.
 """
 
 import argparse
 import ctypes
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import pydicom
 
+OURS = "net_lung preprocess"
 ROI = "GTV-1"
 
 LIMITS = {"dcmrtstruct2nii": 0.5, "dcm2niix": 1.3}
@@ -34,7 +36,7 @@ SPEED_UP = 1.8
 """At least this many times faster with two workers."""
 
 PR_SET_CHILD_SUBREAPER = 36
-"""Linux's prctl: processes whose parent ended become this one's children, and can be waited for."""
+"""Linux's prctl: adopt processes whose parent has ended, so that this process can wait for them."""
 
 HOW_TO = {
     "dcm2niix": "apt-get install dcm2niix",
@@ -45,17 +47,17 @@ HOW_TO = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took; ``memory_mb`` is the largest resident set of any of its processes."""
+    """What a run took; ``memory_mb`` is the largest resident set of any of its processes."""
 
     wall_s: float
     cpu_s: float
     memory_mb: float
 
 
-def measure(command: list[str], out_dir: Path, options: dict | None = None) -> Cost:
+def measure(command: list[str], out_dir: Path, options: dict[str, str] | None = None) -> Cost:
     """Run a command to its end, writing into a new ``out_dir``.
 
-    :raises SystemExit: it failed.
+    :raises SystemExit: it failed
     """
     shutil.rmtree(out_dir, ignore_errors=True)
     out_dir.mkdir(parents=True)
@@ -70,11 +72,11 @@ def measure(command: list[str], out_dir: Path, options: dict | None = None) -> C
     usages = [usage, *left_behind()]
     if status:
         sys.exit(f"{' '.join(command)} failed:\n{log.read_text(errors='replace')[-2000:]}")
-    cpu_s = sum(one.ru_utime + one.ru_stime for one in usages)
-    return Cost(wall_s, cpu_s, max(one.ru_maxrss for one in usages) / 1024)
+    cpu_s = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return Cost(wall_s, cpu_s, max(usage.ru_maxrss for usage in usages) / 1024)
 
 
-def left_behind() -> Iterator:
+def left_behind() -> Iterator[resource.struct_rusage]:
     """Yield the usage of what a command leaves to this process: the server that forks workers."""
     while True:
         try:
@@ -88,7 +90,7 @@ def preprocess(dicom: Path, out: Path, workers: int) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "data_prep",
+        "niftynet_ext",
         "preprocess",
         "--dicom",
         str(dicom),
@@ -135,7 +137,7 @@ def _folders(dicom: Path) -> tuple[Path, Path]:
 
 
 def copies(dicom: Path, out: Path, count: int) -> Path:
-    """Write the patient ``count`` times, each under an id of its own."""
+    """Write the patient ``count`` times, each time under another id."""
     for path in (path for path in dicom.rglob("*") if path.is_file()):
         try:
             dataset = pydicom.dcmread(path)
@@ -159,7 +161,7 @@ def row(name: str, runs: list[Cost]) -> Cost:
 
 
 def verdict(text: str, value: float, limit: float, at_least: bool = False) -> None:
-    """Print a figure beside the one to be reached."""
+    """Print a figure beside its limit."""
     reached = value >= limit if at_least else value <= limit
     sign = ">=" if at_least else "<="
     print(f"  {text}: {value:.2f} ({sign} {limit:g}: {'reached' if reached else 'MISSED'})")
@@ -176,7 +178,12 @@ def main() -> None:
         help="an interpreter that has dcmrtstruct2nii",
     )
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--patients", type=int, default=48, help="for workers; 0: leave out")
+    parser.add_argument(
+        "--patients",
+        type=int,
+        default=48,
+        help="copies for the runs with workers; 0: leave them out",
+    )
     options = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -191,36 +198,39 @@ def compare(options: argparse.Namespace, scratch: Path) -> None:
     dicom = options.dicom
     if dicom is None:
         phantom = ["--patients", "1", "--matrix", "512", "--slices", "134"]
-        command = [sys.executable, "-m", "data_prep", "phantom", *phantom]
+        command = [sys.executable, "-m", "niftynet_ext", "phantom", *phantom]
         measure([*command, "--out", str(scratch / "dicom")], scratch / "dicom")
         dicom = scratch / "dicom" / "PHANTOM-001"
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}; {dicom.name}; medians of "
-        f"{options.rounds} runs in turns"
+        f"{platform.python_version()}; load {os.getloadavg()[0]:.1f}; {dicom.name}; medians, "
+        f"rounds: {options.rounds}"
     )
-    commands = {"data_prep": preprocess(dicom, scratch / "data_prep", 1)}
+    commands = {OURS: preprocess(dicom, scratch / OURS, 1)}
     commands |= others(dicom, scratch, options.dcmrtstruct2nii)
-    runs = {name: [] for name in commands}
+    runs: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(options.rounds + 1):
         for name, command in commands.items():
             cost = measure(command, scratch / name)
             runs[name] += [cost] if number else []  # the first round fills the disk's cache
     print(f"{'':28}{'wall s':>9}{'CPU s':>9}{'memory MB':>11}")
     medians = {name: row(name, costs) for name, costs in runs.items()}
-    ours = medians.pop("data_prep")
-    for name, theirs in medians.items():
-        verdict(f"wall time of {name}, times", ours.wall_s / theirs.wall_s, LIMITS[name])
+    ours = medians.pop(OURS)
+    for name, other in medians.items():
+        verdict(f"wall time of {name}, times", ours.wall_s / other.wall_s, LIMITS[name])
     verdict("memory, MB", ours.memory_mb, MEMORY_MB)
     if options.patients:
         cohort = copies(dicom, scratch / "cohort", options.patients)
-        both = {1: [], 2: []}
+        by_workers: dict[int, list[Cost]] = {1: [], 2: []}
         for _ in range(max(1, options.rounds // 2)):
-            for workers, costs in both.items():
+            for workers, costs in by_workers.items():
                 out = scratch / f"workers{workers}"
                 costs.append(measure(preprocess(cohort, out, workers), out))
-        one, two = (row(f"{options.patients} patients, {n} worker(s)", both[n]) for n in both)
-        verdict("two workers, times faster", one.wall_s / two.wall_s, SPEED_UP, at_least=True)
+        single, double = (
+            row(f"--patients {options.patients}, --workers {workers}", costs)
+            for workers, costs in by_workers.items()
+        )
+        verdict("two workers, times faster", single.wall_s / double.wall_s, SPEED_UP, at_least=True)
 
 
 if __name__ == "__main__":

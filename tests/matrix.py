@@ -1,11 +1,13 @@
-"""``make test-matrix``: plugins and compatibility on every stack that this machine can make.
+"""``make test-matrix``: plugins and compatibility on every stack that this machine can install.
 
     python tests/matrix.py [--folder .matrix] [--only 3.12-2.21]
 
 For each row of :data:`ROWS` whose Python is found (on the PATH or under pyenv), an environment is
-made once in the folder, the quick tests run in it, and a table is printed. A checkpoint written
-under TensorFlow 1.15 is read everywhere, and one written everywhere is read under TensorFlow 1.15.
+made once in the folder, the quick tests run in it, and a table is printed. Every stack reads the
+checkpoints that TensorFlow 1.15 wrote, and TensorFlow 1.15 reads those that every stack wrote.
 """
+
+from __future__ import annotations
 
 import argparse
 import os
@@ -23,17 +25,17 @@ TESTS = [
     "tests/niftynet_ext/network",
     "tests/niftynet_ext/test_registry.py",
 ]
-# NiftyNet's commands, each in a process of its own, and trainings that are killed, continued and
-# repeated: many minutes, so on the oldest and newest stack only
+# NiftyNet's commands, each in its own process, and trainings that are killed, resumed and repeated:
+# many minutes, so on the oldest and newest stack only
 COMMANDS = ["tests/niftynet_ext/compat/test_applications.py"]
-TRAININGS = [*COMMANDS, "tests/niftynet_ext/training", "tests/niftynet_ext/test_rounds.py"]
+TRAININGS = [*COMMANDS, "tests/niftynet_ext/training", "tests/niftynet_ext/study/test_rounds.py"]
 TRAINED = ("3.10-2.15", "3.13-2.21")
 
 PAPER = "3.7-1.15"  # the stack of NiftyNet 0.6.0 and of the paper
 OLD = ["numpy<2", "pandas<3"]
-# Python-TensorFlow: further requirements. The oldest and the newest TensorFlow of each Python, and
-# every TensorFlow in between somewhere
-ROWS = {
+# Python-TensorFlow -> further requirements. The oldest and the newest TensorFlow of each Python;
+# every TensorFlow between them is in some row
+ROWS: dict[str, list[str]] = {
     PAPER: ["niftynet==0.6.0", "protobuf<3.21", "numpy<1.19", "pandas<1.4", "simpleitk<2.3"],
     "3.10-2.15": OLD,
     "3.10-2.21": [],
@@ -47,32 +49,34 @@ ROWS = {
     "3.13-2.20": [],
     "3.13-2.21": [],
 }
+NO_PYTHON = "no such Python here"
 VERSIONS = """
 from importlib.metadata import version
 print(*(version(name) for name in ('tensorflow-cpu', 'numpy', 'pandas', 'nibabel')))
 """
 
 
-def find_python(version):
-    """
+def find_python(version: str) -> Path | None:
+    """Find an interpreter that runs.
+
     :param version: ``"3.12"``
     :return: path of an interpreter, or None
     """
     found = shutil.which(f"python{version}")
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     candidates = [*pyenv.glob(f"{version}.*/bin/python"), *([Path(found)] if found else [])]
-    for python in candidates:  # what lies on the PATH may be a shim without its Python
+    for python in candidates:  # a file on the PATH may be a shim without its Python
         if subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
             return python
     return None
 
 
-def environment(folder, row):
-    """Make the environment of a row, once.
+def environment(folder: Path, row: str) -> Path | None:
+    """Make the environment of a row, unless it is there.
 
     :param folder: where environments are kept
     :param row: key of :data:`ROWS`
-    :return: path of its Python, or None where the machine lacks that version
+    :return: path of its Python, or None if the machine has no such version
     :raises subprocess.CalledProcessError: pip fails
     """
     version, tensorflow = row.split("-")
@@ -83,7 +87,14 @@ def environment(folder, row):
         if base is None:
             return None
         subprocess.run([base, "-m", "venv", "--clear", home], check=True)
-        pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "-q"]
+        pip: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "-q",
+        ]
         if row == PAPER:
             subprocess.run(
                 [*pip, "--only-binary", "simpleitk", "tensorflow==1.15.5", *ROWS[row]], check=True
@@ -97,9 +108,12 @@ def environment(folder, row):
     return python
 
 
-def run(python, log, *arguments):
-    """
-    :return: True if the command succeeds; what it prints goes to the end of the log
+def run(python: Path, log: Path, *arguments: str | Path) -> bool:
+    """Run a Python module in an environment.
+
+    :param log: file to which the output is appended
+    :param arguments: name of the module, and its arguments
+    :return: whether it succeeded
     """
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with open(log, "a", encoding="utf-8") as file:
@@ -115,9 +129,10 @@ def run(python, log, *arguments):
         )
 
 
-def check(row, python, folder):
-    """
-    :return: dict of test to True or False
+def check(row: str, python: Path, folder: Path) -> dict[str, bool]:
+    """Run the tests of a row.
+
+    :return: name of the test -> whether it succeeded
     """
     log, exchange = folder / f"{row}.log", "tests.support.exchange"
     log.unlink(missing_ok=True)
@@ -137,8 +152,8 @@ def check(row, python, folder):
     return results
 
 
-def main():
-    """:return: exit status: 1 if a test failed on any stack, or no stack could be made"""
+def main() -> int:
+    """Run all rows; return 1 if a test failed on any stack, or no stack could be made."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--folder",
@@ -152,16 +167,16 @@ def main():
         default=list(ROWS),
         choices=list(ROWS),
         metavar="ROW",
-        help="some rows: " + ", ".join(ROWS),
+        help="run only these rows, of " + ", ".join(ROWS),
     )
     options = parser.parse_args()
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    table = []
+    table: list[tuple[str, ...]] = []
     for row in options.only:
         python, start = environment(folder, row), time.monotonic()
         if python is None:
-            table.append((row, "no such Python here"))
+            table.append((row, NO_PYTHON))
             continue
         results = check(row, python, folder)
         versions = (
@@ -186,7 +201,7 @@ def main():
     failed = [row for row, result, *_ in table if "FAILED" in result]
     if failed:
         print(f"failed: {', '.join(failed)}; see {folder}/<row>.log")
-    return int(bool(failed) or all("no such" in result for _, result, *_ in table))
+    return int(bool(failed) or all(result == NO_PYTHON for _, result, *_ in table))
 
 
 if __name__ == "__main__":

@@ -2,32 +2,34 @@
 
 import importlib
 import types
+from collections.abc import Mapping
+from typing import Any
 
 
 class LazyModule(types.ModuleType):
-    """A module that loads what it has when asked, and says by name what it lacks.
+    """A module that loads its parts when they are used, and names what it does not have.
 
     :param name: dotted name, ``tensorflow...``
-    :param parts: dict of function name to the dotted name of the module that defines it
-    :param lacks: why the rest is not there, for the message
+    :param parts: function name -> dotted name of the module that defines it
+    :param why_absent: why TensorFlow has no such module, for the message
     """
 
-    def __init__(self, name, parts, lacks):
+    def __init__(self, name: str, parts: Mapping[str, str], why_absent: str) -> None:
         super().__init__(name)
         self.__path__ = []
-        self._parts, self._lacks = parts, lacks
+        self._parts, self._why_absent = parts, why_absent
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in self._parts:
             raise AttributeError(
-                f"{self.__name__}.{name}: {self._lacks}, and niftynet_ext does "
-                f"not provide this part of it"
+                f"{self.__name__}.{name}: {self._why_absent}, and niftynet_ext does not provide "
+                f"this part of it"
             )
         value = getattr(importlib.import_module(self._parts[name]), name)
-        setattr(self, name, value)  # the next look-up is a plain one
+        setattr(self, name, value)  # from now on an ordinary attribute
         return value
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._parts})

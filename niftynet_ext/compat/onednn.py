@@ -1,39 +1,55 @@
-"""Faults of TensorFlow on CPUs that NiftyNet's layers meet."""
+"""Workarounds for faults of TensorFlow on CPUs that NiftyNet's layers meet."""
 
 import functools
 import importlib
+from collections.abc import Callable
+from typing import Any
+
+Function = Callable[..., Any]
+"""A function of TensorFlow, which is untyped."""
 
 
-def thin_out_before_pointwise(conv2d_backprop_filter, constant_value):
-    """Gradient by the kernel of a strided 1 x 1 convolution: drop the unused pixels first.
+def thin_out_before_pointwise(
+    conv2d_backprop_filter: Function, constant_value: Function
+) -> Function:
+    """Drop the unused pixels before the kernel gradient of a strided 1 x 1 convolution.
 
     oneDNN (in TensorFlow 2.21; AVX-512, two threads or more) writes beyond its buffers there if
-    there are less than 16 channels: the heap is corrupt, and the process dies some steps later.
-    ``HolisticNet`` takes such steps (``UpSampleLayer('CHANNELWISE_DECONV')`` with kernels of 1).
-    A 1 x 1 kernel sees every ``stride``-th pixel alone, so the result is the same.
+    there are fewer than 16 channels: the heap is corrupted, and the process crashes some steps
+    later. ``HolisticNet`` takes such steps (``UpSampleLayer('CHANNELWISE_DECONV')`` with kernels
+    of 1). A 1 x 1 kernel sees only every ``stride``-th pixel, so the result is the same.
 
     :param conv2d_backprop_filter: of ``tensorflow.python.ops.gen_nn_ops``
     :param constant_value: of ``tensorflow.python.framework.tensor_util``
     :return: a function with the same parameters
     """
 
-    def kernel_size(filter_sizes):
-        """:return: (height, width), None where the graph does not know them yet"""
+    def kernel_size(filter_sizes: Any) -> list[int] | None:
+        """Return [height, width], None where the graph does not know them yet."""
         operation = getattr(filter_sizes, "op", None)
         if operation is None:  # numbers
             return list(filter_sizes[:2])
         if operation.type == "ShapeN":  # as the gradient of a convolution asks for it
-            return operation.inputs[filter_sizes.value_index].shape[:2].as_list()
+            shape: list[int] = operation.inputs[filter_sizes.value_index].shape[:2].as_list()
+            return shape
         sizes = constant_value(filter_sizes)
         return None if sizes is None else list(sizes[:2])
 
     @functools.wraps(conv2d_backprop_filter)
-    def wrapper(input, filter_sizes, out_backprop, strides, padding, *args, **attributes):
+    def wrapper(
+        input: Any,
+        filter_sizes: Any,
+        out_backprop: Any,
+        strides: Any,
+        padding: str | bytes,
+        *args: Any,
+        **attributes: Any,
+    ) -> Any:
         if (
             not args
             and max(strides) > 1
             and kernel_size(filter_sizes) == [1, 1]
-            # gradients hand attributes on as text or as bytes
+            # gradients pass attributes as text or as bytes
             and padding in ("SAME", b"SAME", "VALID", b"VALID")
             and attributes.get("data_format", "NHWC") in ("NHWC", b"NHWC")
         ):
@@ -46,10 +62,10 @@ def thin_out_before_pointwise(conv2d_backprop_filter, constant_value):
     return wrapper
 
 
-def keep_volumes_padded(pad, pad_v2):
-    """``tf.pad`` of volumes with zeros as the operation PadV2, and not Pad.
+def keep_volumes_padded(pad: Function, pad_v2: Function) -> Function:
+    """Make ``tf.pad`` of volumes with zeros the operation PadV2, not Pad.
 
-    TensorFlow (2.15 to 2.21, with oneDNN) fuses a Pad with the 3-D convolution behind it as if that
+    TensorFlow (2.15 to 2.21, with oneDNN) fuses a Pad with the 3-D convolution after it as if that
     were VALID; where it is SAME, the result is smaller than the graph says, or its values are those
     of other voxels. ``ConvLayer(padding="CONSTANT")`` is such a pair. PadV2 is not fused.
 
@@ -59,7 +75,7 @@ def keep_volumes_padded(pad, pad_v2):
     """
 
     @functools.wraps(pad)
-    def wrapper(input, paddings, name=None):
+    def wrapper(input: Any, paddings: Any, name: str | None = None) -> Any:
         if getattr(getattr(input, "shape", None), "rank", None) == 5:  # of a tensor
             return pad_v2(input, paddings, input.dtype.as_numpy_dtype(0), name=name or "Pad")
         return pad(input, paddings, name=name)
@@ -67,12 +83,12 @@ def keep_volumes_padded(pad, pad_v2):
     return wrapper
 
 
-def install():
-    """Act where ``tf.pad``, and the gradients of ``tf.nn.conv2d`` and its like, look it up."""
-    gen_array_ops = importlib.import_module("tensorflow.python.ops.gen_array_ops")
+def install() -> None:
+    """Replace both functions where ``tf.pad``, and gradients of ``tf.nn.conv2d``, look them up."""
+    gen_array_ops: Any = importlib.import_module("tensorflow.python.ops.gen_array_ops")
     gen_array_ops.pad = keep_volumes_padded(gen_array_ops.pad, gen_array_ops.pad_v2)
-    gen_nn_ops = importlib.import_module("tensorflow.python.ops.gen_nn_ops")
-    tensor_util = importlib.import_module("tensorflow.python.framework.tensor_util")
+    gen_nn_ops: Any = importlib.import_module("tensorflow.python.ops.gen_nn_ops")
+    tensor_util: Any = importlib.import_module("tensorflow.python.framework.tensor_util")
     gen_nn_ops.conv2d_backprop_filter = thin_out_before_pointwise(
         gen_nn_ops.conv2d_backprop_filter, tensor_util.constant_value
     )

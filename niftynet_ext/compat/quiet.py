@@ -1,4 +1,4 @@
-"""TensorFlow's start-up noise: a dozen lines about oneDNN, CUDA and deprecation at every start.
+"""TensorFlow's start-up messages: a dozen lines about oneDNN, CUDA and deprecation at every start.
 
 ``TF_CPP_MIN_LOG_LEVEL=0`` (or 1) in the environment brings them back.
 """
@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 
 # information and warnings in the two styles of TensorFlow's C++ log; errors stay
 NOISE = re.compile(
@@ -19,11 +20,10 @@ NOISE = re.compile(
 
 
 @contextlib.contextmanager
-def quiet_start():
-    """Drop the noise that TensorFlow writes to the file descriptor of stderr; keep the rest.
+def quiet_start() -> Iterator[None]:
+    """Drop the messages that TensorFlow writes to the file descriptor of stderr; keep the rest.
 
-    The environment variable alone does not do it: TensorFlow 2.16 and later log before they read
-    it.
+    The environment variable alone is not enough: TensorFlow 2.16 and later log before they read it.
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
         yield

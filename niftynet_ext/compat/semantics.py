@@ -1,13 +1,18 @@
-"""Functions of TensorFlow 1 whose namesakes in TensorFlow 2 are stricter, or gone."""
+"""Functions of TensorFlow 1 whose namesakes in TensorFlow 2 are stricter, or missing."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from niftynet_ext.compat.lazy import LazyModule
 
+Function = Callable[..., Any]
+"""A function of TensorFlow, which is untyped."""
+
 LEGACY_LAYERS = "tensorflow.python.keras.legacy_tf_layers"
-LAYERS = {
+LEGACY_FUNCTIONS = {
     "core": ("dense", "dropout", "flatten"),
     "convolutional": (
         "conv1d",
@@ -27,10 +32,11 @@ LAYERS = {
         "max_pooling3d",
     ),
 }
+"""Module below :data:`LEGACY_LAYERS` -> functions of ``tf.layers`` that it defines."""
 
 
-def cast_outputs(py_func):
-    """``tf.py_func`` whose results are cast to the declared types.
+def cast_outputs(py_func: Function) -> Function:
+    """Wrap ``tf.py_func`` so that results are cast to the declared types.
 
     NumPy 2 gives ``int32 array * int64 scalar`` the type int64, where NumPy 1 kept int32. NiftyNet
     computes window coordinates that way and declares int32, which TensorFlow then refuses:
@@ -41,20 +47,26 @@ def cast_outputs(py_func):
     """
 
     @functools.wraps(py_func)
-    def wrapper(func, inp, Tout, *args, **kwargs):  # noqa: N803  (TensorFlow's name)
+    def wrapper(
+        func: Function,
+        inp: Any,
+        Tout: Any,  # noqa: N803  (TensorFlow's name)
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         single = not isinstance(Tout, (list, tuple))
         types_ = [Tout] if single else list(Tout)
 
-        def cast(value, dtype):
+        def cast(value: Any, dtype: Any) -> np.ndarray:
             value = np.asarray(value)
             wanted = dtype.as_numpy_dtype
-            # only between integer types: any other difference is the caller's mistake
+            # only between integer types: any other difference is a mistake of the caller
             if value.dtype.kind in "iu" and np.dtype(wanted).kind in "iu":
                 value = value.astype(wanted, copy=False)
             return value
 
         @functools.wraps(func)
-        def cast_func(*values):
+        def cast_func(*values: Any) -> Any:
             out = func(*values)
             if single or not isinstance(out, (list, tuple)):
                 return cast(out, types_[0]) if types_ else out
@@ -65,26 +77,27 @@ def cast_outputs(py_func):
     return wrapper
 
 
-def whole_number(size):
-    """
-    :param size: one size of a shape
-    :return: an int in the place of a float that is a whole number, else as given
+def whole_number(size: Any) -> Any:
+    """Return an int for a float that is a whole number, and anything else as given.
+
+    :param size: a size of a shape
+    :return: the size
     """
     return int(size) if isinstance(size, float) and size.is_integer() else size
 
 
-def accept_whole_floats(get_variable):
-    """``tf.get_variable(shape=[16, 4.0])``: a float that is a whole number, as in TensorFlow 1.
+def accept_whole_floats(get_variable: Function) -> Function:
+    """Wrap ``tf.get_variable`` so that sizes may be floats that are whole numbers.
 
-    The result of a plain ``/`` in Python 3: NiftyNet's ``ChannelSELayer`` (hence ``se_resnet``)
-    divides its channels so.
+    TensorFlow 1 took ``tf.get_variable(shape=[16, 4.0])``. Such a size is the result of a plain
+    ``/`` in Python 3: NiftyNet's ``ChannelSELayer`` (hence ``se_resnet``) divides its channels so.
 
     :param get_variable: ``tf.compat.v1.get_variable``
     :return: a function with the same parameters
     """
 
     @functools.wraps(get_variable)
-    def wrapper(name, shape=None, *args, **kwargs):
+    def wrapper(name: str, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
         if isinstance(shape, (list, tuple)):
             shape = [whole_number(size) for size in shape]
         return get_variable(name, shape, *args, **kwargs)
@@ -92,12 +105,12 @@ def accept_whole_floats(get_variable):
     return wrapper
 
 
-def regularise_at_once(get_variable, tf):
-    """``tf.get_variable`` that computes a variable's penalty there and then, as in TensorFlow 1.
+def regularise_at_once(get_variable: Function, tf: Any) -> Function:
+    """Wrap ``tf.get_variable`` so that it computes a variable's penalty at once, as TensorFlow 1.
 
-    TensorFlow 2 collects a promise of it, which is computed again at each use and has no name, so
-    that ``tf.get_collection(key, scope)`` and NiftyNet's ``layer.regularizer_loss()`` find none.
-    (A regulariser of a variable scope is left to TensorFlow: NiftyNet gives none.)
+    TensorFlow 2 collects a function instead, which is computed again at each use and has no name,
+    so that ``tf.get_collection(key, scope)`` and NiftyNet's ``layer.regularizer_loss()`` find none.
+    (A regulariser of a variable scope is left to TensorFlow: NiftyNet sets none.)
 
     :param get_variable: ``tf.compat.v1.get_variable``
     :param tf: the module that stands for ``tensorflow``
@@ -105,9 +118,18 @@ def regularise_at_once(get_variable, tf):
     """
 
     @functools.wraps(get_variable)
-    def wrapper(name, shape=None, dtype=None, initializer=None, regularizer=None, *args, **kwargs):
-        def collect(variable):
-            """:return: None: TensorFlow has nothing left to collect"""
+    def wrapper(
+        name: str,
+        shape: Any = None,
+        dtype: Any = None,
+        initializer: Any = None,
+        regularizer: Function | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        def collect(variable: Any) -> None:
+            """Collect the penalty; returning None leaves TensorFlow nothing to collect."""
+            assert regularizer is not None
             graph, name = variable.graph, variable.op.name
             with (
                 graph.colocate_with(variable.op),
@@ -125,11 +147,12 @@ def regularise_at_once(get_variable, tf):
     return wrapper
 
 
-def map_as_written(map_fn, do_not_convert):
-    """``tf.map_fn`` that calls its function as it stands, as in TensorFlow 1.
+def map_as_written(map_fn: Function, do_not_convert: Function) -> Function:
+    """Wrap ``tf.map_fn`` so that it calls its function unchanged, as TensorFlow 1.
 
-    TensorFlow 2 first rewrites it and all it calls by AutoGraph, for which NiftyNet's losses were
-    not written: a fifth of a second for a loss, and a file left in the temporary folder.
+    TensorFlow 2 first rewrites the function and all that it calls by AutoGraph, for which
+    NiftyNet's losses were not written: a fifth of a second for a loss, and a file left in the
+    temporary folder.
 
     :param map_fn: ``tf.compat.v1.map_fn``
     :param do_not_convert: ``tf.autograph.experimental.do_not_convert``
@@ -137,29 +160,30 @@ def map_as_written(map_fn, do_not_convert):
     """
 
     @functools.wraps(map_fn)
-    def wrapper(fn, *args, **kwargs):
+    def wrapper(fn: Function, *args: Any, **kwargs: Any) -> Any:
         return map_fn(do_not_convert(fn), *args, **kwargs)
 
     return wrapper
 
 
-def legacy_layers():
-    """``tf.layers``, which Keras 3 (TensorFlow 2.16 and later) no longer brings along.
+def legacy_layers() -> LazyModule:
+    """Make ``tf.layers``, which Keras 3 (TensorFlow 2.16 and later) no longer contains.
 
-    TensorFlow still holds its functions, all but ``batch_normalization``, for itself.
+    TensorFlow still has all its functions but ``batch_normalization``, for internal use.
 
     :return: module
     """
     parts = {
         function: f"{LEGACY_LAYERS}.{module}"
-        for module, functions in LAYERS.items()
+        for module, functions in LEGACY_FUNCTIONS.items()
         for function in functions
     }
     return LazyModule("tensorflow.layers", parts, "tf.layers ended with TensorFlow 2.15")
 
 
-def install(tf, version):
-    """
+def install(tf: Any, version: tuple[int, int]) -> None:
+    """Put all of the above into the facade.
+
     :param tf: the module that stands for ``tensorflow``
     :param version: of TensorFlow, (major, minor)
     """

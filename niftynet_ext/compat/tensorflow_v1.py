@@ -1,16 +1,17 @@
-"""``import tensorflow`` as TensorFlow 1 had it, for NiftyNet and for its users' plugins.
+"""``import tensorflow`` as in TensorFlow 1, for NiftyNet and for its users' plugins.
 
 NiftyNet 0.6.0 and every plugin named in an ini file do ``import tensorflow as tf`` and use
 ``tf.get_variable``, ``tf.log``, ``tf.contrib``... . TensorFlow 2 still ships that interface as
 ``tensorflow.compat.v1``. A facade module takes the name ``tensorflow`` in ``sys.modules``; names
 are looked up in ``compat.v1`` first, then in TensorFlow itself. The real module keeps its names,
-for whoever imported it before; but graphs take the place of eager execution in the whole process.
+for modules that imported it before; but the whole process uses graphs instead of eager execution.
 """
 
 import importlib
 import importlib.machinery
 import sys
 import types
+from typing import Any
 
 from niftynet_ext.compat import contrib, onednn, semantics
 from niftynet_ext.compat.quiet import quiet_start
@@ -24,18 +25,18 @@ NO_TENSORFLOW = (
 
 
 class TensorFlowV1(types.ModuleType):
-    """Facade over ``tensorflow.compat.v1`` and, behind it, ``tensorflow``.
+    """Facade over ``tensorflow.compat.v1`` and, after it, ``tensorflow``.
 
     :param real: the module ``tensorflow``
     :param v1: the module ``tensorflow.compat.v1``
     """
 
-    def __init__(self, real, v1):
+    def __init__(self, real: types.ModuleType, v1: types.ModuleType) -> None:
         super().__init__("tensorflow", real.__doc__)
         self.__dict__.update(
             _real=real,
             _v1=v1,
-            # importing `tensorflow.python...` and `importlib.reload` go through these
+            # importing `tensorflow.python...` and `importlib.reload` use these
             __path__=real.__path__,
             __file__=real.__file__,
             __spec__=real.__spec__,
@@ -43,46 +44,48 @@ class TensorFlowV1(types.ModuleType):
             __version__=real.__version__,
         )
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         for module in (self._v1, self._real):
             try:
                 value = getattr(module, name)
             except AttributeError:
                 continue
-            setattr(self, name, value)  # the next look-up is a plain one
+            setattr(self, name, value)  # from now on an ordinary attribute
             return value
         raise AttributeError(f"module 'tensorflow' has no attribute {name!r}")
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *dir(self._v1)})
 
 
-class InPlace:
+class FacadeLoader:
     """Loader of a ``tensorflow`` that :func:`install` has put into ``sys.modules`` meanwhile."""
 
     @staticmethod
-    def create_module(_spec):
-        """:return: the facade"""
+    def create_module(_spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        """Return the facade."""
         return sys.modules["tensorflow"]
 
     @staticmethod
-    def exec_module(module):
-        """Nothing is left to execute; the facade goes on with the spec of the real module."""
+    def exec_module(module: types.ModuleType) -> None:
+        """Execute nothing; give the facade the spec of the real module."""
         module.__spec__ = module._real.__spec__
 
 
-def spec_in_place():
+def facade_spec() -> importlib.machinery.ModuleSpec:
+    """Return a spec for the import of TensorFlow during which :func:`install` was called.
+
+    :return: spec of the facade
     """
-    :return: spec for whoever was importing TensorFlow when :func:`install` was called
-    """
-    spec = importlib.machinery.ModuleSpec("tensorflow", InPlace, is_package=True)
-    # importlib goes by the spec of a module that has appeared while it looked for one
+    loader: Any = FacadeLoader  # the class itself: its methods are static
+    spec = importlib.machinery.ModuleSpec("tensorflow", loader, is_package=True)
+    # importlib uses the spec of a module that has appeared while it was searching for it
     sys.modules["tensorflow"].__spec__ = spec
     return spec
 
 
-def install():
-    """Put the facade in the place of ``tensorflow``; does nothing when it is there already.
+def install() -> None:
+    """Put the facade into ``sys.modules`` as ``tensorflow``; a second call does nothing.
 
     :raises ImportError: TensorFlow is not installed
     """
@@ -97,15 +100,16 @@ def install():
             raise ImportError(NO_TENSORFLOW) from error
         raise
     if real.__version__.startswith("1."):
-        return  # NiftyNet's own stack: nothing to revive
+        return  # NiftyNet's own stack: nothing is missing
     with quiet_start():
         v1.disable_v2_behavior()
     facade = TensorFlowV1(real, v1)
-    semantics.install(facade, tuple(int(part) for part in real.__version__.split(".")[:2]))
+    major, minor = (int(part) for part in real.__version__.split(".")[:2])
+    semantics.install(facade, (major, minor))
     contrib.install(facade)
     onednn.install()
-    # NiftyNet takes the class from the package; TensorFlow 2 has it one module further down
-    utils = importlib.import_module("tensorflow.python.keras.utils")
-    data_utils = importlib.import_module("tensorflow.python.keras.utils.data_utils")
+    # NiftyNet imports the class from the package; in TensorFlow 2 it is in a module of the package
+    utils: Any = importlib.import_module("tensorflow.python.keras.utils")
+    data_utils: Any = importlib.import_module("tensorflow.python.keras.utils.data_utils")
     utils.GeneratorEnqueuer = data_utils.GeneratorEnqueuer
     sys.modules["tensorflow"] = facade

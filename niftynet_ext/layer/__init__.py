@@ -1,0 +1,1 @@
+"""TensorFlow layers of the networks; plugins that also run on Python 3.7 with TensorFlow 1.15."""

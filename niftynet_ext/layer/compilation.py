@@ -1,24 +1,32 @@
-"""Which kernels this machine has, and so which form of a layer is the fast one here.
+"""Which kernels this machine has, and therefore which form of a layer is the fast one here.
 
 On a CPU with oneDNN (TensorFlow 2 on x86), element-wise work and reductions are compiled by XLA
 and dilated convolutions are native. With a graphics card, and on TensorFlow 1, layers are plain
-TensorFlow operations: cuDNN wants plain ``conv3d``. The numbers are the same.
+TensorFlow operations: cuDNN works best with plain ``conv3d``. The numbers are the same.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tensorflow as tf
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Result = TypeVar("Result")
+
 
 @functools.lru_cache(None)
-def has_gpu():
-    """:return: whether TensorFlow sees a graphics card"""
+def has_gpu() -> bool:
+    """Return whether TensorFlow sees a graphics card."""
     return tf.test.is_built_with_cuda() and bool(tf.config.list_physical_devices("GPU"))
 
 
 @functools.lru_cache(None)
-def has_onednn():
-    """:return: whether convolutions run on oneDNN, whose kernels know dilation in both passes"""
+def has_onednn() -> bool:
+    """Return whether convolutions run on oneDNN, whose kernels know dilation in both passes."""
     if tf.__version__.startswith("1.") or has_gpu():
         return False
     from tensorflow.python.util import _pywrap_util_port
@@ -27,40 +35,42 @@ def has_onednn():
 
 
 @functools.lru_cache(None)
-def compiles():
-    """:return: whether XLA compiles functions for the processor"""
+def uses_xla() -> bool:
+    """Return whether XLA compiles functions for the processor."""
     return not (tf.__version__.startswith("1.") or has_gpu())
 
 
-def compiled(function):
-    """Decorator: one loop over the arrays in the place of an operation for each sign.
+def xla_compiled(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Compile a function with XLA: one loop over the arrays, not one per arithmetic operation.
 
-    A function is traced once for all layers that differ in the number of channels alone, which its
-    traces leave open: each operation costs TensorFlow's Python 0.25 ms.
+    A decorator. A function is traced once for all layers that differ in the number of channels
+    only, which its traces leave open: each operation costs TensorFlow's Python 0.25 ms.
 
-    :param function: of tensors (channels last) and plain Python values, without variables, to
-        tensors, whose number of channels the graph may then not know
+    :param function: takes tensors (channels last) and plain Python values, creates no variables and
+        returns tensors; the graph may not know the number of channels inside it
     :return: the same function, compiled at its first run for each set of shapes where that helps
     """
-    traces = {}
+    traces: dict[tuple[Any, ...], Callable[..., Result]] = {}
 
-    def channels_open(tensor):
+    def with_open_channels(tensor: tf.Tensor) -> tf.TensorSpec:
         return tf.TensorSpec(tensor.shape.as_list()[:-1] + [None], tensor.dtype)
 
     @functools.wraps(function)
-    def call(*values):
-        if not compiles():
+    def call(*values: Any) -> Result:
+        if not uses_xla():
             return function(*values)
-        key = tuple(channels_open(one) if tf.is_tensor(one) else one for one in values)
+        key = tuple(with_open_channels(value) if tf.is_tensor(value) else value for value in values)
 
-        def of_tensors(*tensors):
-            left = iter(tensors)
-            return function(*(next(left) if isinstance(one, tf.TensorSpec) else one for one in key))
+        def of_tensors(*tensors: tf.Tensor) -> Result:
+            remaining = iter(tensors)
+            return function(
+                *(next(remaining) if isinstance(part, tf.TensorSpec) else part for part in key)
+            )
 
         if key not in traces:
             traces[key] = tf.function(
                 of_tensors, jit_compile=True, autograph=False
-            ).get_concrete_function(*(one for one in key if isinstance(one, tf.TensorSpec)))
+            ).get_concrete_function(*(part for part in key if isinstance(part, tf.TensorSpec)))
         return traces[key](*filter(tf.is_tensor, values))
 
     return call

@@ -1,5 +1,9 @@
 """Convolution without bias, dilated or not, in the form that is fast on this machine."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import tensorflow as tf
 from niftynet.layer import convolution as niftynet_convolution
 from niftynet.layer.base_layer import TrainableLayer
@@ -8,13 +12,16 @@ from niftynet_ext.layer.compilation import has_onednn
 from niftynet_ext.layer.ddc import DDCLayer, dims
 from niftynet_ext.layer.winograd import winograd, winograd_pays
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def convolve(inputs, kernel, dilation):
-    """Convolution of padding SAME and stride 1.
+
+def convolve(inputs: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
+    """Convolve with padding SAME and stride 1.
 
     :param inputs: (batch, X, Y, Z, channels)
     :param kernel: (side, side, side, channels, channels out)
-    :param dilation: distance of the kernel's taps, in voxels
+    :param dilation: distance between the taps of the kernel, in voxels
     :return: (batch, X, Y, Z, channels out)
     """
     if has_onednn() and winograd_pays(inputs, kernel, dilation):
@@ -33,20 +40,28 @@ def convolve(inputs, kernel, dilation):
     )
 
 
-def dilated(inputs, kernel, dilation):
-    """:func:`convolve` for oneDNN: native dilation for output and gradient by the input, sub-grids
-    for the gradient by the kernel, whose native form is three times slower."""
+def dilated(inputs: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
+    """Compute :func:`convolve` on oneDNN with a dilation above 1.
+
+    The output and the gradient by the input use the native dilation. The gradient by the kernel
+    uses sub-grids: its native form is three times slower.
+
+    :param inputs: (batch, X, Y, Z, channels)
+    :param kernel: (side, side, side, channels, channels out)
+    :param dilation: distance between the taps of the kernel, in voxels
+    :return: (batch, X, Y, Z, channels out)
+    """
     dilations = [1, dilation, dilation, dilation, 1]
-    options = {"strides": [1] * 5, "padding": "SAME"}
+    options: dict[str, Any] = {"strides": [1] * 5, "padding": "SAME"}
 
     @tf.custom_gradient
-    def convolution(x, w):
-        def sub_grids(images):
-            """Every ``dilation``-th voxel as an image of its own; zeros at the ends add nothing."""
+    def convolution(x: tf.Tensor, w: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        def sub_grids(images: tf.Tensor) -> tf.Tensor:
+            """Make every ``dilation``-th voxel a separate image; zeros at the ends add nothing."""
             missing = [-size % dilation for size in dims(x)[1:4]]
-            return tf.space_to_batch_nd(images, [dilation] * 3, [[0, one] for one in missing])
+            return tf.space_to_batch_nd(images, [dilation] * 3, [[0, after] for after in missing])
 
-        def gradient(dy):
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             dx = tf.raw_ops.Conv3DBackpropInputV2(
                 input_sizes=tf.shape(x), filter=w, out_backprop=dy, dilations=dilations, **options
             )
@@ -60,27 +75,36 @@ def dilated(inputs, kernel, dilation):
     return convolution(inputs, kernel)
 
 
-def half_fills_vectors(inputs, kernel):
-    """:return: whether 8 channels out leave half of each vector of 16 empty, and pairs fill it"""
+def half_fills_vectors(inputs: tf.Tensor, kernel: tf.Tensor) -> bool:
+    """Return whether 8 channels out leave half of each vector of 16 empty, and pairs fill it.
+
+    :param inputs: (batch, X, Y, Z, channels)
+    :param kernel: (side, side, side, channels, channels out)
+    :return: True where :func:`paired` is possible and faster
+    """
     depth = inputs.shape.as_list()[3]
     return kernel.shape.as_list()[-1] == 8 and depth is not None and depth % 2 == 0
 
 
-def paired(inputs, kernel):
-    """:func:`convolve` with 3 x 3 x 3 kernels for oneDNN: two neighbours along z at once.
+def paired(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Compute :func:`convolve` on oneDNN for two neighbours along z at once.
 
     A kernel of depth 4 and stride 2 gives both their outputs as channels, in the order of memory.
+
+    :param inputs: (batch, X, Y, Z, channels); Z even
+    :param kernel: (3, 3, 3, channels, channels out)
+    :return: (batch, X, Y, Z, channels out)
     """
-    wide = {"strides": [1, 1, 1, 2, 1], "padding": "SAME"}
+    wide: dict[str, Any] = {"strides": [1, 1, 1, 2, 1], "padding": "SAME"}
     n_out = kernel.shape.as_list()[-1]
 
     @tf.custom_gradient
-    def convolution(x, w):
+    def convolution(x: tf.Tensor, w: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
         batch, width, height, depth, _ = dims(x)
         lower, upper = ([[0, 0], [0, 0], pad, [0, 0], [0, 0]] for pad in ([0, 1], [1, 0]))
         pair = tf.concat([tf.pad(w, lower), tf.pad(w, upper)], axis=-1)
 
-        def gradient(dy):
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             dx = tf.raw_ops.Conv3DBackpropInputV2(
                 input_sizes=tf.shape(x), filter=w, out_backprop=dy, strides=[1] * 5, padding="SAME"
             )
@@ -98,8 +122,10 @@ def paired(inputs, kernel):
     return convolution(inputs, kernel)
 
 
-def convolve_in_cells(inputs, kernel, factor):
-    """:func:`convolve`, then DDC: each step of a larger kernel computes the voxels of one cell.
+def convolve_in_cells(inputs: tf.Tensor, kernel: tf.Tensor, factor: int) -> tf.Tensor:
+    """Compute :func:`convolve` and then DDC in one convolution.
+
+    Each step of a larger kernel computes the voxels of one cell.
 
     :param inputs: (batch, X, Y, Z, channels); X, Y, Z divisible by ``factor``
     :param kernel: (side, side, side, channels, C); an odd side
@@ -120,25 +146,27 @@ def convolve_in_cells(inputs, kernel, factor):
 
 
 class ConvLayer(TrainableLayer):
-    """NiftyNet's ConvLayer without bias, of padding SAME and stride 1; see :func:`convolve`.
+    """NiftyNet's ConvLayer without bias, with padding SAME and stride 1; see :func:`convolve`.
 
     :param n_output_chns: channels out
     :param kernel_size: side of the cubic kernel
-    :param dilation: distance of the kernel's taps, in voxels
-    :param ddc_factor: down-sampling factor of a DDC behind it (undilated), 1 for none
+    :param dilation: distance between the taps of the kernel, in voxels
+    :param ddc_factor: down-sampling factor of a DDC after an undilated convolution, 1 for none
+    :param w_initializer: initialiser of the kernel, None for NiftyNet's
+    :param w_regularizer: regulariser of the kernel, or None
     :param name: scope name
     """
 
     def __init__(
         self,
-        n_output_chns,
-        kernel_size,
-        dilation=1,
-        ddc_factor=1,
-        w_initializer=None,
-        w_regularizer=None,
-        name="conv",
-    ):
+        n_output_chns: int,
+        kernel_size: int,
+        dilation: int = 1,
+        ddc_factor: int = 1,
+        w_initializer: Callable[..., Any] | None = None,
+        w_regularizer: Callable[..., Any] | None = None,
+        name: str = "conv",
+    ) -> None:
         super().__init__(name=name)
         self.n_output_chns = n_output_chns
         self.kernel_size = kernel_size
@@ -147,9 +175,10 @@ class ConvLayer(TrainableLayer):
         self.initializers = {"w": w_initializer or niftynet_convolution.default_w_initializer()}
         self.regularizers = {"w": w_regularizer}
 
-    def layer_op(self, inputs):
-        """
-        :param inputs: (batch, X, Y, Z, C)
+    def layer_op(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Create the kernel and convolve.
+
+        :param inputs: (batch, X, Y, Z, channels)
         :return: (batch, X/r, Y/r, Z/r, n_output_chns * r^3), r the factor of the DDC
         """
         shape = [self.kernel_size] * 3 + [inputs.shape.as_list()[-1], self.n_output_chns]

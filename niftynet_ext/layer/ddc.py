@@ -1,17 +1,19 @@
 """Dense down-sampling convolution (DDC): space to channels."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 from niftynet.layer.base_layer import Layer
 
 
-def dims(tensor, stop=None):
-    """Shape of a tensor: plain integers where known, scalar tensors where not.
+def dims(tensor: tf.Tensor, stop: int | None = None) -> list[int | tf.Tensor]:
+    """Return the shape of a tensor: plain integers where known, scalar tensors where not.
 
     :param tensor: any tensor of known rank
     :param stop: axis before which to stop; None for none
-    :return: list of int or scalar int32 tensor
+    :return: sizes of the axes; an unknown size is a scalar int32 tensor
     """
-    sizes = tensor.shape.as_list()[:stop]
+    sizes: list[int | tf.Tensor] = tensor.shape.as_list()[:stop]
     if None not in sizes:
         return sizes
     dynamic = tf.shape(tensor)
@@ -28,14 +30,15 @@ class DDCLayer(Layer):
     :param name: scope name
     """
 
-    def __init__(self, factor=2, name="ddc"):
+    def __init__(self, factor: int = 2, name: str = "ddc") -> None:
         super().__init__(name=name)
         self.factor = factor
 
-    def layer_op(self, inputs):
-        """
-        :param inputs: (batch, X, Y, Z, C); X, Y, Z divisible by r
-        :return: (batch, X/r, Y/r, Z/r, C*r^3)
+    def layer_op(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Rearrange the voxels.
+
+        :param inputs: (batch, X, Y, Z, channels); X, Y, Z divisible by r
+        :return: (batch, X/r, Y/r, Z/r, channels * r^3)
         """
         r = self.factor
         batch, x, y, z, channels = dims(inputs)

@@ -1,4 +1,8 @@
-"""Group normalisation with the activation behind it, and the convolution before both."""
+"""Group normalisation with the activation after it, and the convolution before both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from niftynet.layer.activation import ActiLayer
@@ -7,20 +11,28 @@ from niftynet.layer.base_layer import TrainableLayer
 from niftynet_ext.layer.convolution import ConvLayer
 from niftynet_ext.layer.group_norm_kernels import group_norm
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 N_GROUPS = 4  # the release's `group_size = 4`, which NiftyNet's GNLayer reads as 4 groups
 
 
 class GroupNormLayer(TrainableLayer):
-    """Group normalisation (Wu and He, 2018; paper 3.2): NiftyNet's GNLayer, computed leaner.
+    """Group normalisation (Wu and He, 2018; paper 3.2): NiftyNet's GNLayer with fewer operations.
 
     Same variables, same numbers; see :mod:`niftynet_ext.layer.group_norm_kernels`.
 
-    :param regularizer: regulariser of gamma and beta
+    :param regularizer: regulariser of gamma and beta, or None
     :param n_groups: number of groups of consecutive channels
     :param name: scope name
     """
 
-    def __init__(self, regularizer=None, n_groups=N_GROUPS, name="gn"):
+    def __init__(
+        self,
+        regularizer: Callable[..., Any] | None = None,
+        n_groups: int = N_GROUPS,
+        name: str = "gn",
+    ) -> None:
         super().__init__(name=name)
         self.n_groups = n_groups
         self.initializers = {
@@ -29,20 +41,22 @@ class GroupNormLayer(TrainableLayer):
         }
         self.regularizers = {"beta": regularizer, "gamma": regularizer}
 
-    def layer_op(self, inputs, alpha=None, cell=1):
-        """
-        :param inputs: (batch, X, Y, Z, C * cell)
-        :param alpha: (C,) slopes of a PReLU behind the norm, None for none
-        :param cell: consecutive channels that share their parameters: voxels of a DDC's cell
-        :return: same shape; mean 0 and variance 1 per image and group, then gamma and beta, then
-            the PReLU
-        :raises ValueError: C is not a multiple of the number of groups
+    def layer_op(
+        self, inputs: tf.Tensor, alpha: tf.Tensor | None = None, cell: int = 1
+    ) -> tf.Tensor:
+        """Normalise each group of each image to mean 0 and variance 1; then gamma, beta and PReLU.
+
+        :param inputs: (batch, X, Y, Z, channels * cell)
+        :param alpha: (channels,) slopes of a PReLU after the norm, None for no PReLU
+        :param cell: consecutive channels that share their parameters: the voxels of a DDC's cell
+        :return: same shape
+        :raises ValueError: channels is not a multiple of the number of groups
         """
         channels = inputs.shape.as_list()[-1] // cell
         if channels % self.n_groups:
             raise ValueError(
-                f"group normalisation of {channels} channels in {self.n_groups} "
-                f"groups: channels must be a multiple of groups"
+                f"group normalisation of {channels} channels in {self.n_groups} groups: "
+                f"the number of channels must be a multiple of the number of groups"
             )
         beta, gamma = (
             tf.get_variable(
@@ -53,32 +67,38 @@ class GroupNormLayer(TrainableLayer):
             )
             for name in ("beta", "gamma")
         )
-        of_channels = [gamma, beta, tf.ones(channels) if alpha is None else alpha]
+        slopes = tf.ones(channels) if alpha is None else alpha
         if cell > 1:
-            of_channels = [
+            gamma, beta, slopes = (
                 tf.reshape(
-                    tf.tile(tf.reshape(one, [channels, 1]), [1, cell]),
-                    one.shape.as_list()[:-1] + [channels * cell],
+                    tf.tile(tf.reshape(parameter, [channels, 1]), [1, cell]),
+                    parameter.shape.as_list()[:-1] + [channels * cell],
                 )
-                for one in of_channels
-            ]
-        return group_norm(inputs, *of_channels, self.n_groups)
+                for parameter in (gamma, beta, slopes)
+            )
+        return group_norm(inputs, gamma, beta, slopes, self.n_groups)
 
 
 class PReLUSlopeLayer(TrainableLayer):
     """The variable of NiftyNet's ``ActiLayer('prelu')``, for a layer that applies it itself.
 
-    :param regularizer: regulariser of alpha
+    :param regularizer: regulariser of alpha, or None
     :param name: scope name; ``prelu_`` is put before it as NiftyNet does
     """
 
-    def __init__(self, regularizer=None, name="activation"):
+    def __init__(
+        self, regularizer: Callable[..., Any] | None = None, name: str = "activation"
+    ) -> None:
         super().__init__(name="prelu_" + name)
         self.initializers = {"alpha": tf.constant_initializer(0.0)}
         self.regularizers = {"alpha": regularizer}
 
-    def layer_op(self, channels):
-        """:return: (channels,) one slope for each channel"""
+    def layer_op(self, channels: int) -> tf.Tensor:
+        """Create the slopes.
+
+        :param channels: number of channels
+        :return: (channels,) a slope for each channel
+        """
         return tf.get_variable(
             "alpha",
             channels,
@@ -87,12 +107,18 @@ class PReLUSlopeLayer(TrainableLayer):
         )
 
 
-def norm_and_activate(inputs, acti_func, regularizer, suffix, cell=1):
-    """Group norm ``gn_<suffix>``, then the activation ``acti_<suffix>``.
+def norm_and_activate(
+    inputs: tf.Tensor,
+    acti_func: str | None,
+    regularizer: Callable[..., Any] | None,
+    suffix: int | str,
+    cell: int = 1,
+) -> tf.Tensor:
+    """Apply group norm ``gn_<suffix>``, then the activation ``acti_<suffix>``.
 
-    :param inputs: (batch, X, Y, Z, C * cell)
+    :param inputs: (batch, X, Y, Z, channels * cell)
     :param acti_func: NiftyNet's name of the activation, or None for none
-    :param regularizer: regulariser of all variables
+    :param regularizer: regulariser of all variables, or None
     :param suffix: end of the scope names
     :param cell: as for :class:`GroupNormLayer`; PReLU shares slopes too
     :return: same shape
@@ -108,25 +134,28 @@ def norm_and_activate(inputs, acti_func, regularizer, suffix, cell=1):
 class ConvGNLayer(TrainableLayer):
     """Convolution without bias, group normalisation, activation: NiftyNet's ConvolutionalLayer.
 
-    With a factor, DDC is part of it: the same as behind it, since all three work on each channel.
+    With a factor, DDC is part of it. That gives the same numbers as DDC after it, because norm and
+    activation work on each channel separately.
 
     :param n_output_chns: channels out, before DDC
     :param kernel_size: side of the cubic kernel, padding SAME
     :param acti_func: NiftyNet's name of the activation, or None for none
     :param ddc_factor: down-sampling factor of a DDC, 1 for none
+    :param w_initializer: initialiser of the kernel, None for NiftyNet's
+    :param w_regularizer: regulariser of all variables, or None
     :param name: scope name; ``_gn`` and the activation's name are appended as NiftyNet does
     """
 
     def __init__(
         self,
-        n_output_chns,
-        kernel_size,
-        acti_func=None,
-        ddc_factor=1,
-        w_initializer=None,
-        w_regularizer=None,
-        name="conv",
-    ):
+        n_output_chns: int,
+        kernel_size: int,
+        acti_func: str | None = None,
+        ddc_factor: int = 1,
+        w_initializer: Callable[..., Any] | None = None,
+        w_regularizer: Callable[..., Any] | None = None,
+        name: str = "conv",
+    ) -> None:
         super().__init__(name="_".join(filter(None, (name, "gn", acti_func))))
         self.n_output_chns = n_output_chns
         self.kernel_size = kernel_size
@@ -135,9 +164,10 @@ class ConvGNLayer(TrainableLayer):
         self.initializers = {"w": w_initializer}
         self.regularizers = {"w": w_regularizer}
 
-    def layer_op(self, inputs):
-        """
-        :param inputs: (batch, X, Y, Z, C)
+    def layer_op(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Convolve, normalise and activate.
+
+        :param inputs: (batch, X, Y, Z, channels)
         :return: (batch, X/r, Y/r, Z/r, n_output_chns * r^3), r the factor of the DDC
         """
         regularizer = self.regularizers["w"]

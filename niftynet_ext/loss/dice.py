@@ -1,16 +1,22 @@
 """Dice loss of the paper, eq. 1."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 from niftynet_ext.loss.inputs import foreground_target, voxel_weights
 
-EPSILON = 1e-5  # NiftyNet's; only matters where both masks are empty, and keeps the loss at 1 there
+# NiftyNet's; it only matters where both masks are empty, and keeps the loss at 1 there
+DICE_EPSILON = 1e-5
 
 
-def dice_foreground(prediction, ground_truth, weight_map=None):
-    """``L_D = 1 - 2 sum(p y) / (sum(p^2) + sum(y^2))`` over one window (ini: ``DiceForeground``).
+def dice_foreground(
+    prediction: tf.Tensor, ground_truth: tf.Tensor, weight_map: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Return ``L_D = 1 - 2 sum(p y) / (sum(p^2) + sum(y^2))`` of a window.
 
-    NiftyNet calls it once per image of the batch, with softmax applied, and takes the mean.
+    In the ini file: ``DiceForeground``. NiftyNet calls it for each image of the batch, with softmax
+    applied, and takes the mean.
 
     :param prediction: (voxels, 2) softmax probabilities; p is the second column
     :param ground_truth: (voxels,) or (voxels, 1) labels, 0 or 1
@@ -23,4 +29,4 @@ def dice_foreground(prediction, ground_truth, weight_map=None):
     weights = voxel_weights(weight_map, target)
     overlap = tf.reduce_sum(weights * probability * target)
     sizes = tf.reduce_sum(weights * (tf.square(probability) + tf.square(target)))
-    return 1.0 - 2.0 * overlap / (sizes + EPSILON)
+    return 1.0 - 2.0 * overlap / (sizes + DICE_EPSILON)

@@ -1,36 +1,45 @@
-"""The penalties of a network's variables, collected as one tensor."""
+"""The penalties of a network's variables, collected as a single tensor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Decay:
-    """Collects the penalties of variables where TensorFlow would collect each by itself.
+    """Collects the penalties of variables, which TensorFlow would collect one by one.
 
     NiftyNet adds to the loss the mean over the collection ``REGULARIZATION_LOSSES`` of the mean of
-    each entry. The mean of one vector of all penalties is the same for the only network of a graph,
-    in a fraction of the operations (with 99 variables, a fifth of what TensorFlow's Python needs to
-    build a network).
+    each entry. The mean of a single vector of all penalties is the same for the only network of a
+    graph, in a fraction of the operations (with 99 variables, a fifth of what TensorFlow's Python
+    needs to build a network).
 
     :param regularizer: function of a variable -> scalar or None; None for no penalty at all
     """
 
-    def __init__(self, regularizer):
+    def __init__(self, regularizer: Callable[[tf.Variable], tf.Tensor | None] | None) -> None:
         self.regularizer = regularizer
-        self.penalties = []
+        self.penalties: list[tf.Tensor] = []
 
-    def collect(self, variable):
-        """The regulariser to give to layers.
+    def collect(self, variable: tf.Variable) -> None:
+        """Collect the penalty of a variable; give this method to layers as their regulariser.
 
-        :return: None: nothing for TensorFlow to collect
+        It returns None, so that nothing is left for TensorFlow to collect.
+
+        :param variable: a trainable variable
         """
         penalty = self.regularizer(variable) if self.regularizer else None
         if penalty is not None:
             self.penalties.append(penalty)
 
-    def register(self, scope):
-        """Add what was collected since the last time to the graph's collection, as (n,).
+    def register(self, scope: str) -> None:
+        """Add what was collected since the last call to the graph's collection, as (n,).
 
-        :param scope: of the network's variables; NiftyNet looks for penalties by it
+        :param scope: scope of the network's variables, by which NiftyNet looks for penalties
         """
         if self.penalties:
             with tf.name_scope(scope + "/"):

@@ -6,6 +6,10 @@ checkpoints trained with that code load. Version 2 is a **reconstruction**: the 
 a figure only, and the table below follows a second public network of the same name.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import tensorflow as tf
 from niftynet.network.base_net import BaseNet
 
@@ -17,14 +21,23 @@ from niftynet_ext.layer.highres_block import HighResBlock
 from niftynet_ext.network.decay import Decay
 from niftynet_ext.network.window_checks import check_classes, check_window
 
-FACTOR = 2  # r of DDC and DUC
-WINDOW_MULTIPLE = 8
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-# rows 0 to 6 of both versions; the first holds the DDC. The outputs of 'lateral' and 'branch' rows
-# meet again at 'concat' (dense lateral connections); a 'branch' is left by the main flow, which
-# goes on with its input
-TRUNK = (
-    {"kind": "conv", "name": "conv_00", "n_features": 8, "kernel_size": 3, "ddc_factor": FACTOR},
+SAMPLING_FACTOR = 2  # r of DDC and DUC
+WINDOW_MULTIPLE = 8  # of every side of the window, see check_window
+
+# Rows 0 to 6 of both versions; the first holds the DDC. The outputs of 'lateral' and 'branch' rows
+# meet again at 'concat' (dense lateral connections); the row after a 'branch' row has the same
+# input as that row.
+TRUNK: tuple[dict[str, Any], ...] = (
+    {
+        "kind": "conv",
+        "name": "conv_00",
+        "n_features": 8,
+        "kernel_size": 3,
+        "ddc_factor": SAMPLING_FACTOR,
+    },
     {"kind": "conv", "name": "lat_02", "n_features": 8, "kernel_size": 1, "branch": True},
     {"kind": "res", "name": "res_03", "n_features": 8, "dilations": (1, 1), "lateral": True},
     {"kind": "res", "name": "res_04", "n_features": 16, "dilations": (1, 3), "lateral": True},
@@ -32,14 +45,19 @@ TRUNK = (
     {"kind": "concat", "name": "concat"},
     {"kind": "conv", "name": "conv_06", "n_features": 64, "kernel_size": 1},
 )
-REPEAT = 3  # blocks of a 'res' row
+BLOCKS_PER_ROW = 3  # of a 'res' row
 
 
 class DenseHighRes3DNet(BaseNet):
     """DenseHighRes3DNet-v1 (ini name ``densehighres3dnet_v1``); 303,512 parameters for 2 classes.
 
     :param num_classes: classes, background included; at least 2
+    :param w_initializer: initialiser of the kernels, None for NiftyNet's
+    :param w_regularizer: regulariser of all variables but the projections', or None
+    :param b_initializer: not used: no layer has a bias
+    :param b_regularizer: not used, likewise
     :param acti_func: activation; the paper's is ``prelu``
+    :param name: scope name
     :raises ValueError: fewer than two classes
     """
 
@@ -47,14 +65,14 @@ class DenseHighRes3DNet(BaseNet):
 
     def __init__(
         self,
-        num_classes,
-        w_initializer=None,
-        w_regularizer=None,
-        b_initializer=None,
-        b_regularizer=None,
-        acti_func="prelu",
-        name="DenseHighRes3DNet",
-    ):
+        num_classes: int,
+        w_initializer: Callable[..., Any] | None = None,
+        w_regularizer: Callable[..., Any] | None = None,
+        b_initializer: Callable[..., Any] | None = None,
+        b_regularizer: Callable[..., Any] | None = None,
+        acti_func: str = "prelu",
+        name: str = "DenseHighRes3DNet",
+    ) -> None:
         check_classes(name, num_classes)
         super().__init__(
             num_classes=num_classes,
@@ -68,33 +86,43 @@ class DenseHighRes3DNet(BaseNet):
         self.layers = self.make_layers(num_classes)
 
     @staticmethod
-    def make_layers(num_classes):
-        """
+    def make_layers(num_classes: int) -> tuple[dict[str, Any], ...]:
+        """Return the table of layers, from the input to the logits.
+
         :param num_classes: classes of the logits
-        :return: tuple of rows, from the input down
+        :return: rows of the table
         """
         return TRUNK + (
             {
                 "kind": "conv",
                 "name": "conv_07",
-                "n_features": num_classes * FACTOR**3,
+                "n_features": num_classes * SAMPLING_FACTOR**3,
                 "kernel_size": 1,
                 "acti_func": None,
             },
             {"kind": "duc", "name": "duc_08"},
         )
 
-    def layer_op(self, images, is_training=True, layer_id=-1, **unused_kwargs):
-        """
+    def layer_op(
+        self,
+        images: tf.Tensor,
+        is_training: bool = True,
+        layer_id: int = -1,
+        **unused_kwargs: Any,
+    ) -> tf.Tensor:
+        """Apply the rows of the table.
+
         :param images: (batch, X, Y, Z, channels); X, Y, Z multiples of 8
         :param is_training: not used: group norm is the same in training and inference
         :param layer_id: row of the table whose output is returned
+        :param unused_kwargs: what NiftyNet passes to networks that need it
         :return: logits (batch, X, Y, Z, num_classes), or the output of row ``layer_id``
-        :raises ValueError: window not divisible by 8
+        :raises ValueError: a side of the window is not a multiple of 8
         """
-        flow = precision.lower(check_window(type(self).__name__, images, WINDOW_MULTIPLE))
+        flow = precision.to_chosen_type(check_window(type(self).__name__, images, WINDOW_MULTIPLE))
         decay = Decay(self.regularizers["w"])
-        outputs, laterals = [], []
+        outputs: list[tf.Tensor] = []
+        laterals: list[tf.Tensor] = []
         for row in self.layers:
             out = (
                 tf.concat(laterals, -1)
@@ -107,13 +135,15 @@ class DenseHighRes3DNet(BaseNet):
             if not row.get("branch"):
                 flow = out
         decay.register(self.layer_scope().name)
-        return precision.raised(outputs[layer_id])
+        return precision.to_float32(outputs[layer_id])
 
-    def _row(self, row, flow, regularizer):
-        """Apply one row of the table to ``flow``; ``regularizer`` is that of its variables."""
+    def _row(
+        self, row: dict[str, Any], flow: tf.Tensor, regularizer: Callable[..., Any]
+    ) -> tf.Tensor:
+        """Apply a row of the table to ``flow``; ``regularizer`` is that of its variables."""
         kind, name = row["kind"], row["name"]
         if kind == "duc":
-            return DUCLayer(FACTOR, name=name)(flow)
+            return DUCLayer(SAMPLING_FACTOR, name=name)(flow)
         options = {
             "acti_func": row.get("acti_func", self.acti_func),
             "w_initializer": self.initializers["w"],
@@ -130,7 +160,7 @@ class DenseHighRes3DNet(BaseNet):
                 ddc_factor=row.get("ddc_factor", 1),
                 **options,
             )(flow)
-        for i in range(REPEAT):
+        for i in range(BLOCKS_PER_ROW):
             flow = HighResBlock(row["n_features"], row["dilations"], name=f"{name}_{i}", **options)(
                 flow
             )
@@ -140,27 +170,27 @@ class DenseHighRes3DNet(BaseNet):
 class DenseHighRes3DNetV2(DenseHighRes3DNet):
     """DenseHighRes3DNet-v2 (ini name ``densehighres3dnet_v2``), a reconstruction.
 
-    The trunk of version 1; then 64 channels go back to full resolution as 8, and the logits are
-    a plain 1x1x1 convolution there.
+    The trunk of version 1; then 64 channels return to full resolution as 8, and the logits are
+    a plain 1x1x1 convolution there. The parameters are those of :class:`DenseHighRes3DNet`.
     """
 
     def __init__(
         self,
-        num_classes,
-        w_initializer=None,
-        w_regularizer=None,
-        b_initializer=None,
-        b_regularizer=None,
-        acti_func="prelu",
-        name="DenseHighRes3DNetV2",
-    ):
+        num_classes: int,
+        w_initializer: Callable[..., Any] | None = None,
+        w_regularizer: Callable[..., Any] | None = None,
+        b_initializer: Callable[..., Any] | None = None,
+        b_regularizer: Callable[..., Any] | None = None,
+        acti_func: str = "prelu",
+        name: str = "DenseHighRes3DNetV2",
+    ) -> None:
         super().__init__(
             num_classes, w_initializer, w_regularizer, b_initializer, b_regularizer, acti_func, name
         )
 
     @staticmethod
-    def make_layers(num_classes):
-        """As in version 1."""
+    def make_layers(num_classes: int) -> tuple[dict[str, Any], ...]:
+        """Return the table of layers, as in version 1."""
         return TRUNK + (
             {"kind": "duc", "name": "duc"},
             {"kind": "logits", "name": "conv_07", "n_features": num_classes, "kernel_size": 1},

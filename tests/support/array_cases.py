@@ -1,25 +1,30 @@
 """NiftyNet's layers and measures that work on NumPy arrays, as seeded cases.
 
-Like ``cases.py``, for what runs in the reader and in the evaluation: here today's NumPy, SciPy and
-SimpleITK take the place of those of 2019.
+Like ``tensorflow_cases.py``, for what runs in the reader and in the evaluation: today's NumPy,
+SciPy and SimpleITK against those of 2019.
 """
 
+from __future__ import annotations
+
 import collections
+from typing import Any, Callable
 
 import numpy as np
 
 from tests.support.tensorflow_cases import draw
 
 
-def volume():
+def volume() -> dict[str, np.ndarray]:
+    """Return a seeded volume as NiftyNet's reader has it, (X, Y, Z, 1, 1)."""
     return {"image": draw("volume", (9, 8, 7, 1, 1)).astype(np.float32)}
 
 
-def mask(seed):
+def mask(seed: str) -> np.ndarray:
+    """Return a seeded mask, (X, Y, Z)."""
     return (draw(seed, (9, 8, 7)) > 0.7).astype(np.int64)
 
 
-def flip():
+def flip() -> Any:
     from niftynet.layer.rand_flip import RandomFlipLayer
 
     layer = RandomFlipLayer(flip_axes=(0, 1, 2))
@@ -28,7 +33,7 @@ def flip():
     return layer(volume(), {"image": [1]})["image"]
 
 
-def rotation():
+def rotation() -> Any:
     from niftynet.layer.rand_rotation import RandomRotationLayer
 
     layer = RandomRotationLayer()
@@ -38,7 +43,7 @@ def rotation():
     return layer(volume(), {"image": [1]})["image"]
 
 
-def scaling():
+def scaling() -> Any:
     from niftynet.layer.rand_spatial_scaling import RandomSpatialScalingLayer
 
     layer = RandomSpatialScalingLayer(min_percentage=-30.0, max_percentage=-10.0)
@@ -47,7 +52,7 @@ def scaling():
     return layer(volume(), {"image": [1]})["image"]
 
 
-def bias_field():
+def bias_field() -> Any:
     from niftynet.layer.rand_bias_field import RandomBiasFieldLayer
 
     layer = RandomBiasFieldLayer()
@@ -57,7 +62,7 @@ def bias_field():
     return layer(volume(), {"image": [1]})["image"]
 
 
-def elastic():
+def elastic() -> Any:
     from niftynet.layer.rand_elastic_deform import RandomElasticDeformationLayer
 
     layer = RandomElasticDeformationLayer(
@@ -69,8 +74,8 @@ def elastic():
     return layer(inputs, {"image": [1]})["image"]
 
 
-def padding(mode):
-    def pad():
+def padding(mode: str) -> Callable[[], Any]:
+    def pad() -> Any:
         from niftynet.layer.pad import PadLayer
 
         layer = PadLayer(image_name=("image",), border=(2, 1, 0), mode=mode)
@@ -79,8 +84,8 @@ def padding(mode):
     return pad
 
 
-def masking(kind):
-    def binarise():
+def masking(kind: str) -> Callable[[], Any]:
+    def binarise() -> Any:
         from niftynet.layer.binary_masking import BinaryMaskingLayer
 
         return BinaryMaskingLayer(type_str=kind, threshold=0.1)(volume()["image"][..., 0, 0])
@@ -88,13 +93,13 @@ def masking(kind):
     return binarise
 
 
-def whitening():
+def whitening() -> Any:
     from niftynet.layer.mean_variance_normalisation import MeanVarNormalisationLayer
 
     return MeanVarNormalisationLayer(image_name="image")(volume()["image"])[0]
 
 
-def measures():
+def measures() -> Any:
     from niftynet.evaluation.pairwise_measures import PairwiseMeasures
 
     pair = PairwiseMeasures(mask("prediction"), mask("reference"), num_neighbors=6)

@@ -3,13 +3,16 @@
     python -m tests.support.exchange write FOLDER
     python -m tests.support.exchange read FOLDER
 
-``write`` builds each network with seeded weights, runs it and its losses, and leaves checkpoints
-and numbers in the folder; ``read``, on another stack, restores the checkpoints and compares. With
+``write`` builds each network with seeded weights, runs it and its losses, and writes checkpoints
+and numbers into the folder; ``read``, on another stack, restores the checkpoints and compares. With
 ``GOLDEN=FILE`` in the environment, both compare with the released network's numbers as well.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import Any, Iterable
 
 import niftynet  # noqa: F401  (before TensorFlow, as everywhere)
 import numpy as np
@@ -34,10 +37,13 @@ LOSSES = (
 SHAPE = (2, 16, 16, 8, 1)
 
 
-def build(name, shape, losses):
-    """
-    :return: placeholders of image and label, dict of name to tensor: the logits, each loss, the
-        norm of each loss's gradient
+def build(
+    name: str, shape: tuple[int, ...], losses: Iterable[str]
+) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+    """Build a network and losses.
+
+    :return: placeholders of image and label; name -> tensor: the logits, each loss, the norm of
+        the gradient of each loss
     """
     image, label = tf.placeholder(tf.float32, shape), tf.placeholder(tf.float32, shape)
     results = {"logits": ApplicationNetFactory.create(name)(num_classes=2)(image, is_training=True)}
@@ -49,15 +55,15 @@ def build(name, shape, losses):
     return image, label, results
 
 
-def compare(what, found, expected, tolerance):
-    """:raises AssertionError: a difference above the tolerance, as a part of the largest value"""
+def compare(what: str, found: Any, expected: Any, tolerance: float) -> None:
+    """Compare arrays, with the tolerance as a part of the largest value."""
     error = np.abs(np.asarray(found) - expected).max() / max(1e-6, np.abs(expected).max())
     print(f"{what}: {error:.1e}")
     assert error <= tolerance, f"{what}: relative error {error}, expected at most {tolerance}"
 
 
-def exchange(name, folder, write):
-    """Write, or read and compare, the checkpoint and the numbers of one network."""
+def exchange(name: str, folder: str, write: bool) -> None:
+    """Write, or read and compare, the checkpoint and the numbers of a network."""
     path = os.path.join(folder, name.rpartition(".")[2])
     image, label, results = build(name, SHAPE, LOSSES)
     feed = {image: draw("image", SHAPE), label: draw("label", SHAPE) > 0.5}
@@ -81,7 +87,7 @@ def exchange(name, folder, write):
                     compare(path + " " + key, found[key], expected[key], 1e-4)
 
 
-def golden(file):
+def golden(file: str) -> None:
     """Compare with logits and losses that the authors' own code computed."""
     with np.load(file) as archive:
         expected = dict(archive)
@@ -109,7 +115,7 @@ def golden(file):
         compare("golden gradient of " + loss, found["gradient of " + loss], norm, 1e-4)
 
 
-def main(action, folder):
+def main(action: str, folder: str) -> None:
     for name in NETWORKS:
         with tf.Graph().as_default():
             exchange(name, folder, action == "write")

@@ -5,6 +5,8 @@ Run once, under Python 3.7 with TensorFlow 1.15.5 and NiftyNet 0.6.0, and commit
     python -m tests.support.make_fixture
 """
 
+from __future__ import annotations
+
 import json
 import os
 
@@ -17,14 +19,16 @@ FIXTURE = os.path.join(FOLDER, "tensorflow_1.npz")
 FIELDS = ("output", "gradient", "norms")
 
 
-def main():
-    """Compute all cases; a case that fails on this stack is no case, and stops the script."""
+def main() -> None:
+    """Compute all cases; a case that fails on this stack stops the script."""
     from tests.support import array_cases
     from tests.support import tensorflow_cases as cases
 
     if not tf.__version__.startswith("1.15"):
         raise SystemExit(f"expected TensorFlow 1.15, found {tf.__version__}")
-    sizes, variables, numbers = {}, {}, []
+    sizes: dict[str, list[int]] = {}
+    variables: dict[str, str] = {}
+    numbers: list[np.ndarray] = []
     for name, case in cases.CASES.items():
         print(name)
         result = cases.compute(case)

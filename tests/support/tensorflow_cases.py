@@ -1,26 +1,47 @@
 """Every public network, layer and loss of NiftyNet 0.6.0 as a seeded case.
 
 The same code runs under TensorFlow 1.15 on Python 3.7 (``make_fixture.py``) and under TensorFlow 2
-(``test_against_tensorflow_1.py``). Inputs and weights are drawn by NumPy from seeds that hang on
+(``test_against_tensorflow_1.py``). Inputs and weights are drawn by NumPy from seeds that depend on
 their names, and what a layer itself draws in its graph is a fixed pattern: no random generator of
-TensorFlow has a say.
+TensorFlow is used.
 """
+
+from __future__ import annotations
 
 import collections
 import functools
 import importlib
 import zlib
+from typing import Any, Iterable, NamedTuple, Sequence
 from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
-# name: dotted below niftynet; options: of the class; shapes: of its inputs; call: further arguments
-Row = collections.namedtuple("Row", "name options shapes call")
-Labels = collections.namedtuple("Labels", "shape classes")  # an input of whole numbers
-Unit = collections.namedtuple("Unit", "shape")  # an input of numbers between 0 and 1
 
-# sums in one order, whatever the machine
+class Case(NamedTuple):
+    """A class or function of NiftyNet, and what it is called with."""
+
+    name: str  # dotted, below niftynet
+    options: dict[str, Any]  # of the class
+    shapes: list[Any]  # of its inputs
+    call: dict[str, Any]  # further arguments
+
+
+class Labels(NamedTuple):
+    """An input of whole numbers."""
+
+    shape: tuple[int, ...]
+    classes: int
+
+
+class Unit(NamedTuple):
+    """An input of numbers between 0 and 1."""
+
+    shape: tuple[int, ...]
+
+
+# sums in the same order on every machine
 ONE_THREAD = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
 
 TRAIN = {"is_training": True}
@@ -29,17 +50,28 @@ CLASSES = {"num_classes": 2}
 FLAT, SPACE = (2, 8, 8, 4), (2, 8, 8, 8, 4)
 
 
-def row(name, options=None, shapes=(FLAT,), call=None):
-    return Row(name, options or {}, list(shapes), call or {})
+def case_of(
+    name: str,
+    options: dict[str, Any] | None = None,
+    shapes: Iterable[Any] = (FLAT,),
+    call: dict[str, Any] | None = None,
+) -> Case:
+    return Case(name, options or {}, list(shapes), call or {})
 
 
-def both(name, options=None, call=None, shapes=(FLAT, SPACE), inputs=1):
-    """:return: a row for two dimensions and one for three"""
-    return [row(name, options, [shape] * inputs, call) for shape in shapes]
+def both(
+    name: str,
+    options: dict[str, Any] | None = None,
+    call: dict[str, Any] | None = None,
+    shapes: Iterable[Any] = (FLAT, SPACE),
+    inputs: int = 1,
+) -> list[Case]:
+    """Return a case for two dimensions and a case for three."""
+    return [case_of(name, options, [shape] * inputs, call) for shape in shapes]
 
 
-def sides(side, channels=1, batch=1):
-    """:return: shape of a square and of a cube of one size"""
+def sides(side: int, channels: int = 1, batch: int = 1) -> list[tuple[int, ...]]:
+    """Return the shapes of a square and of a cube."""
     return [(batch,) + (side,) * rank + (channels,) for rank in (2, 3)]
 
 
@@ -88,7 +120,7 @@ NETWORKS = (
     + both("network.vae.VAE", {}, TRAIN, sides(16, batch=4))
     + both("network.vnet.VNet", CLASSES, TRAIN, sides(16))
     + [
-        row("network.simple_gan.SimpleGAN", {}, [(2, 10)] + [shape], TRAIN)
+        case_of("network.simple_gan.SimpleGAN", {}, [(2, 10)] + [shape], TRAIN)
         for shape in sides(16, batch=2)
     ]
 )
@@ -97,7 +129,7 @@ CONV = "layer.convolution.ConvLayer"
 CONVOLUTIONAL = "layer.convolution.ConvolutionalLayer"
 LAYERS = (
     [
-        r
+        case
         for func in (
             "relu",
             "relu6",
@@ -110,7 +142,7 @@ LAYERS = (
             "selu",
             "leakyrelu",
         )
-        for r in both("layer.activation.ActiLayer", {"func": func})
+        for case in both("layer.activation.ActiLayer", {"func": func})
     ]
     + both("layer.additive_upsample.AdditiveUpsampleLayer", {"new_size": 12, "n_splits": 2})
     + both("layer.additive_upsample.ResidualUpsampleLayer", {"n_splits": 2}, TRAIN)
@@ -127,16 +159,16 @@ LAYERS = (
     + both(CONV, {"n_output_chns": 3, "dilation": 2})
     + both(CONV, {"n_output_chns": 3, "stride": 2, "padding": "VALID"})
     + [
-        r
+        case
         for padding in ("REFLECT", "SYMMETRIC", "CONSTANT")
-        for r in both(
+        for case in both(
             CONV, {"n_output_chns": 3, "padding": padding, "padding_constant": 1.5, "dilation": 2}
         )
     ]
     + [
-        r
+        case
         for norm in ("batch", "instance", None)
-        for r in both(
+        for case in both(
             CONVOLUTIONAL,
             {"n_output_chns": 4, "feature_normalization": norm, "acti_func": "prelu"},
             TRAIN,
@@ -166,9 +198,9 @@ LAYERS = (
     + both("layer.downsample.DownSampleLayer", {"func": "CONSTANT"})
     + both("layer.downsample_res_block.DownBlock", {"n_output_chns": 8}, TRAIN)
     + [
-        r
+        case
         for func in ("SUM", "CONCAT")
-        for r in both("layer.elementwise.ElementwiseLayer", {"func": func}, inputs=2)
+        for case in both("layer.elementwise.ElementwiseLayer", {"func": func}, inputs=2)
     ]
     + both("layer.fully_connected.FullyConnectedLayer", {"n_output_chns": 3}, TRAIN)
     + both("layer.gn.GNLayer", {"group_size": 2})
@@ -179,9 +211,9 @@ LAYERS = (
     + both("layer.residual_unit.ResidualUnit", {"n_output_chns": 6}, TRAIN)
     + both("layer.spatial_gradient.SpatialGradientLayer", {"spatial_axis": 1})
     + [
-        r
+        case
         for name in ("ChannelSELayer", "ChannelSpatialSELayer")
-        for r in both("layer.squeeze_excitation." + name, {"reduction_ratio": 2})
+        for case in both("layer.squeeze_excitation." + name, {"reduction_ratio": 2})
     ]
     + both("layer.squeeze_excitation.SpatialSELayer")
     + both("layer.subpixel.SubPixelLayer", {"upsample_factor": 2}, {"is_training": True})
@@ -189,29 +221,29 @@ LAYERS = (
     + both("layer.upsample.UpSampleLayer", {"func": "CHANNELWISE_DECONV"})
     + both("layer.upsample_res_block.UpBlock", {"n_output_chns": 2}, TRAIN)
     + [
-        row(
+        case_of(
             "layer.grid_warper.AffineGridWarperLayer",
             {"source_shape": (6, 5), "output_shape": (4, 3)},
             [(2, 6)],
         ),
-        row(
+        case_of(
             "layer.grid_warper.AffineGridWarperLayer",
             {"source_shape": (6, 5, 4), "output_shape": (4, 3, 2)},
             [(2, 12)],
         ),
-        row(
+        case_of(
             "layer.spatial_transformer.ResampledFieldGridWarperLayer",
             {"source_shape": (8, 8, 8), "output_shape": (8, 8, 8), "coeff_shape": (4, 4, 4)},
             [(1, 4, 4, 4, 3)],
         ),
-        row(
+        case_of(
             "layer.spatial_transformer.BSplineFieldImageGridWarperLayer",
             {"source_shape": (8, 8, 8), "output_shape": (8, 8, 8), "knot_spacing": [4, 4, 4]},
             [(1, 5, 5, 5, 3)],
         ),
     ]
     + [
-        row(
+        case_of(
             "layer.resampler.ResamplerLayer",
             {"interpolation": interpolation, "boundary": boundary},
             [(2,) + (6,) * rank + (2,), (2, 7, rank)],
@@ -230,7 +262,7 @@ MULTI = "layer.loss_classification_multi."
 RATERS = Labels((4, 3), 2)
 LOSSES = (
     [
-        row(SEGMENTATION, {"n_class": 4, "loss_type": loss}, [LOGITS, TRUTH] + weight)
+        case_of(SEGMENTATION, {"n_class": 4, "loss_type": loss}, [LOGITS, TRUTH] + weight)
         for loss in (
             "CrossEntropy",
             "Dice",
@@ -245,34 +277,36 @@ LOSSES = (
         for weight in ([], [WEIGHT])
     ]
     + [
-        row(SEGMENTATION, {"n_class": 4, "loss_type": loss}, [LOGITS, Unit(LOGITS)])
+        case_of(SEGMENTATION, {"n_class": 4, "loss_type": loss}, [LOGITS, Unit(LOGITS)])
         for loss in ("CrossEntropy_Dense", "Dice_Dense", "Dice_Dense_NS")
     ]
     + [
-        row(REGRESSION, {"loss_type": loss}, [SPACE, Unit(SPACE)] + weight)
+        case_of(REGRESSION, {"loss_type": loss}, [SPACE, Unit(SPACE)] + weight)
         for loss in ("L1Loss", "L2Loss", "RMSE", "MAE", "Huber", "SmoothL1")
         for weight in ([], [Unit(SPACE)])
     ]
-    + [row(REGRESSION, {"loss_type": "Cosine"}, [SPACE, Unit(SPACE)])]
+    + [case_of(REGRESSION, {"loss_type": "Cosine"}, [SPACE, Unit(SPACE)])]
     + [
-        row("layer.loss_classification.LossFunction", {"n_class": 3}, [(4, 3), Labels((4, 1), 3)]),
-        row(MULTI + "loss_variability", {}, [RATERS, (4, 3, 2)]),
-        row(MULTI + "rmse_consistency", {}, [Unit((4, 2)), (4, 3, 2)]),
-        row(MULTI + "variability", {}, [RATERS]),
-        row("layer.loss_segmentation.undecided_loss", {}, [LOGITS, Labels(LOGITS, 2)]),
-        row("layer.loss_segmentation.volume_enforcement_fin", {}, [(50, 3), Labels((50,), 3)]),
-        row("layer.loss_gan.LossFunction", {}, [(4, 1), (4, 1)]),
-        row(
+        case_of(
+            "layer.loss_classification.LossFunction", {"n_class": 3}, [(4, 3), Labels((4, 1), 3)]
+        ),
+        case_of(MULTI + "loss_variability", {}, [RATERS, (4, 3, 2)]),
+        case_of(MULTI + "rmse_consistency", {}, [Unit((4, 2)), (4, 3, 2)]),
+        case_of(MULTI + "variability", {}, [RATERS]),
+        case_of("layer.loss_segmentation.undecided_loss", {}, [LOGITS, Labels(LOGITS, 2)]),
+        case_of("layer.loss_segmentation.volume_enforcement_fin", {}, [(50, 3), Labels((50,), 3)]),
+        case_of("layer.loss_gan.LossFunction", {}, [(4, 1), (4, 1)]),
+        case_of(
             "layer.loss_autoencoder.LossFunction", {}, ["list", (2, 5), (2, 5), SPACE, SPACE, SPACE]
         ),
     ]
 )
 
 
-def title(case):
-    """:return: name of a case, without two alike"""
+def title(case: Case) -> str:
+    """Return a name of a case that no other case has."""
 
-    def plain(value):
+    def plain(value: Any) -> str:
         return "".join(str(value).split())
 
     options = ",".join(f"{k}={plain(v)}" for k, v in sorted(case.options.items()))
@@ -281,13 +315,13 @@ def title(case):
     return f"{case.name}({options})[{inputs}]{call}"
 
 
-def draw(seed, shape):
-    """:return: float64 of a standard normal distribution, the same for a seed everywhere"""
+def draw(seed: str, shape: Sequence[int]) -> np.ndarray:
+    """Draw float64 from a standard normal distribution, the same for a seed everywhere."""
     return np.random.RandomState(zlib.crc32(seed.encode())).normal(size=shape)
 
 
-def array(spec, seed):
-    """:return: value of an input, see :class:`Row`"""
+def array(spec: Any, seed: str) -> np.ndarray:
+    """Return the value of an input, see :class:`Case`."""
     if isinstance(spec, Labels):
         return np.abs(draw(seed, spec.shape) * 1e4).astype(np.int64) % spec.classes
     if isinstance(spec, Unit):
@@ -295,8 +329,8 @@ def array(spec, seed):
     return draw(seed, spec)
 
 
-def weight(name, shape):
-    """:return: value of a variable: variances and factors near 1, kernels that keep the scale"""
+def weight(name: str, shape: Sequence[int]) -> np.ndarray:
+    """Return the value of a variable: variances and factors near 1, kernels that keep the scale."""
     values = draw(name, shape)
     last = name.rpartition("/")[2]
     if last in ("gamma", "moving_variance"):
@@ -306,24 +340,28 @@ def weight(name, shape):
     return 0.1 * values
 
 
-def pattern(shape):
-    """:return: tensor of numbers between -1 and 1 that look drawn; integers are exact everywhere"""
+def pattern(shape: tf.Tensor) -> tf.Tensor:
+    """Return numbers between -1 and 1 that look random; integers are exact everywhere."""
     size = tf.reduce_prod(shape)
     return tf.reshape(tf.cast(tf.range(size) * 37 % 101, tf.float32) / 50.0 - 1.0, shape)
 
 
-def random_uniform(shape, minval=0.0, maxval=1.0, **_unused):
-    """Stands for ``tf.random_uniform``."""
+def random_uniform(
+    shape: tf.Tensor, minval: float = 0.0, maxval: float = 1.0, **_unused: Any
+) -> tf.Tensor:
+    """Replace ``tf.random_uniform``."""
     return minval + (maxval - minval) * (pattern(shape) + 1.0) / 2.0
 
 
-def random_normal(shape, mean=0.0, stddev=1.0, **_unused):
-    """Stands for ``tf.random_normal``."""
+def random_normal(
+    shape: tf.Tensor, mean: float = 0.0, stddev: float = 1.0, **_unused: Any
+) -> tf.Tensor:
+    """Replace ``tf.random_normal``."""
     return mean + stddev * pattern(shape)
 
 
-def flatten(value):
-    """:return: list of the tensors in a nest of lists, tuples and dictionaries"""
+def flatten(value: Any) -> list[Any]:
+    """List the tensors in nested lists, tuples and dictionaries."""
     if isinstance(value, dict):
         value = [value[key] for key in sorted(value)]
     if isinstance(value, (list, tuple)):
@@ -331,8 +369,8 @@ def flatten(value):
     return [value]
 
 
-def summary(values):
-    """:return: float64 of at most 24 numbers: size, norm, sum, and some values"""
+def summary(values: Any) -> np.ndarray:
+    """Return at most 24 numbers, float64: size, norm, sum, and some values."""
     values = np.asarray(values, np.float64).ravel()
     step = max(1, values.size // 21)
     return np.concatenate(
@@ -340,12 +378,11 @@ def summary(values):
     )
 
 
-def compute(case):
-    """Build a case in a graph of its own and run it.
+def compute(case: Case) -> dict[str, Any]:
+    """Build a case in a new graph and run it.
 
-    :param case: a :class:`Row`
-    :return: dict of ``output``, ``gradient`` (by each float input), ``norms`` (of the gradients by
-        the variables, sorted by name) as float64, ``variables`` as one text
+    :return: ``output``, ``gradient`` (by each float input) and ``norms`` (of the gradients by the
+        variables, sorted by name) as float64; ``variables`` as text
     """
     module, _, kind = ("niftynet." + case.name).rpartition(".")
     with tf.Graph().as_default():

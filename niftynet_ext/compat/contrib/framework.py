@@ -1,13 +1,22 @@
 """``tf.contrib.framework``: checkpoints (ModelRestorer) and local variables (the CRF layer)."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import tensorflow as tf
 
 list_variables = tf.train.list_variables
 load_variable = tf.train.load_variable
 
 
-def local_variable(initial_value, validate_shape=True, name=None, use_resource=None):
-    """A variable of the process, which no checkpoint holds.
+def local_variable(
+    initial_value: Any,
+    validate_shape: bool = True,
+    name: str | None = None,
+    use_resource: bool | None = None,
+) -> tf.Variable:
+    """Create a variable of the process, which no checkpoint holds.
 
     :param initial_value: tensor
     :param validate_shape: False if assignments may change the shape

@@ -1,10 +1,14 @@
 """``tf.contrib.layers.variance_scaling_initializer``, of both GANs."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-FANS = {
+FANS: dict[str, Callable[[float, float], float]] = {
     "FAN_IN": lambda fan_in, fan_out: fan_in,
     "FAN_OUT": lambda fan_in, fan_out: fan_out,
     "FAN_AVG": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
@@ -12,20 +16,24 @@ FANS = {
 
 
 def variance_scaling_initializer(
-    factor=2.0, mode="FAN_IN", uniform=False, seed=None, dtype=tf.float32
-):
-    """Random weights of variance ``factor / fan`` (He et al., 2015, by default).
+    factor: float = 2.0,
+    mode: str = "FAN_IN",
+    uniform: bool = False,
+    seed: int | None = None,
+    dtype: Any = tf.float32,
+) -> Callable[..., tf.Tensor]:
+    """Make an initialiser with variance ``factor / fan`` (He et al., 2015, by default).
 
-    Not ``tf.variance_scaling_initializer``: this one truncates a normal of variance 1.3 times
-    ``factor / fan``, that one of 1.29 times, and their defaults differ.
+    It differs from ``tf.variance_scaling_initializer`` in its defaults, and in the normal
+    distribution that it truncates: of variance 1.3 times ``factor / fan``, not 1.29 times.
 
     :param factor: of the variance
     :param mode: ``FAN_IN``, ``FAN_OUT`` or ``FAN_AVG``: which connections ``fan`` counts
-    :param uniform: uniform in place of a truncated normal distribution
+    :param uniform: True for a uniform instead of a truncated normal distribution
     :param seed: of the operation
     :param dtype: of the weights, floating
     :return: function(shape, dtype, partition_info) -> tensor
-    :raises TypeError: another mode or dtype
+    :raises TypeError: unknown mode, or a dtype that is not floating
     """
     if mode not in FANS:
         raise TypeError(
@@ -34,7 +42,9 @@ def variance_scaling_initializer(
     if not dtype.is_floating:
         raise TypeError(f"variance_scaling_initializer: dtype must be floating, got {dtype.name}")
 
-    def initialise(shape, dtype=dtype, partition_info=None):
+    def initialise(
+        shape: Sequence[int], dtype: Any = dtype, partition_info: Any = None
+    ) -> tf.Tensor:
         field = math.prod(shape[:-2])
         fan_in, fan_out = shape[-2:] if len(shape) > 1 else (shape[0], shape[0])
         variance = factor / FANS[mode](fan_in * field, fan_out * field)

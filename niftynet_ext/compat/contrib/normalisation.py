@@ -1,11 +1,18 @@
 """``tf.contrib.layers.batch_norm`` (both GANs) and ``instance_norm`` (``InstanceNormLayer``)."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow.python.training import moving_averages
 
 
-def _parameter(name, inputs, initializer, trainable=True):
-    """One value for each channel; in TensorFlow 1's collection of model variables too."""
+def _parameter(
+    name: str, inputs: tf.Tensor, initializer: Callable[..., Any], trainable: bool = True
+) -> tf.Variable:
+    """Create a value for each channel; in TensorFlow 1's collection of model variables too."""
     return tf.get_variable(
         name,
         shape=[channels(inputs)],
@@ -16,61 +23,69 @@ def _parameter(name, inputs, initializer, trainable=True):
     )
 
 
-def channels(inputs):
-    """
-    :param inputs: (batch, ..., C)
-    :return: C
-    :raises ValueError: rank or channels are unknown
+def channels(inputs: tf.Tensor) -> int:
+    """Return the number of channels.
+
+    :param inputs: (batch, ..., channels)
+    :return: size of the last axis
+    :raises ValueError: the rank or the number of channels is unknown
     """
     if inputs.shape.rank is None or inputs.shape.as_list()[-1] is None:
         raise ValueError(
             f"{inputs.name}: the number of channels must be known, got shape {inputs.shape}"
         )
-    return inputs.shape.as_list()[-1]
+    size: int = inputs.shape.as_list()[-1]
+    return size
 
 
-def refuse(function, others):
-    """
-    :param function: name of the function of ``tf.contrib.layers``
+def refuse(function: str, others: Mapping[str, Any]) -> None:
+    """Refuse arguments of ``tf.contrib.layers`` that this module does not have.
+
+    :param function: name of the function
     :param others: its arguments that this module does not have
-    :raises NotImplementedError: one of them is not its default
+    :raises NotImplementedError: an argument is not its default
     """
     given = sorted(name for name, value in others.items() if value not in (None, "NHWC", False))
     if given:
         raise NotImplementedError(
-            f"tf.contrib.layers.{function}: niftynet_ext does not provide "
-            f"its argument {', '.join(given)}"
+            f"tf.contrib.layers.{function}: niftynet_ext does not provide the argument "
+            f"{', '.join(given)}"
         )
 
 
 def batch_norm(
-    inputs,
-    decay=0.999,
-    center=True,
-    scale=False,
-    epsilon=0.001,
-    activation_fn=None,
-    param_initializers=None,
-    is_training=True,
-    reuse=None,
-    trainable=True,
-    scope=None,
-    **others,
-):
-    """Batch normalisation; the updates of the moving averages go into ``UPDATE_OPS``.
+    inputs: tf.Tensor,
+    decay: float = 0.999,
+    center: bool = True,
+    scale: bool = False,
+    epsilon: float = 0.001,
+    activation_fn: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    param_initializers: Mapping[str, Callable[..., Any]] | None = None,
+    is_training: bool = True,
+    reuse: bool | None = None,
+    trainable: bool = True,
+    scope: Any = None,
+    **others: Any,
+) -> tf.Tensor:
+    """Normalise a batch; the updates of the moving averages go into ``UPDATE_OPS``.
 
     As in TensorFlow 1.15, the moving variance is that of a sample (n - 1) for 2-D images, where
     the fused kernel worked, and that of the population (n) otherwise.
 
-    :param inputs: (batch, ..., C)
+    :param inputs: (batch, ..., channels)
     :param decay: of the moving averages
     :param center: add beta
     :param scale: multiply by gamma
     :param epsilon: added to the variance
     :param activation_fn: of the result
-    :param param_initializers: dict of beta, gamma, moving_mean, moving_variance
-    :param is_training: True to use (and follow) the batch's statistics
+    :param param_initializers: initialisers of beta, gamma, moving_mean, moving_variance
+    :param is_training: True to use the batch's statistics, and to update the moving averages
+    :param reuse: reuse the variables of the scope
+    :param trainable: whether beta and gamma are trained
+    :param scope: scope name; ``BatchNorm`` by default
+    :param others: other arguments of ``tf.contrib.layers``, at their defaults
     :return: same shape
+    :raises NotImplementedError: another argument is not its default
     """
     refuse("batch_norm", others)
     initial = {
@@ -105,26 +120,31 @@ def batch_norm(
 
 
 def instance_norm(
-    inputs,
-    center=True,
-    scale=True,
-    epsilon=1e-6,
-    activation_fn=None,
-    param_initializers=None,
-    reuse=None,
-    trainable=True,
-    scope=None,
-    **others,
-):
-    """Mean 0 and variance 1 for each image and channel, then gamma and beta.
+    inputs: tf.Tensor,
+    center: bool = True,
+    scale: bool = True,
+    epsilon: float = 1e-6,
+    activation_fn: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    param_initializers: Mapping[str, Callable[..., Any]] | None = None,
+    reuse: bool | None = None,
+    trainable: bool = True,
+    scope: Any = None,
+    **others: Any,
+) -> tf.Tensor:
+    """Normalise each image and channel to mean 0 and variance 1; then gamma and beta.
 
-    :param inputs: (batch, ..., C)
+    :param inputs: (batch, ..., channels)
     :param center: add beta
     :param scale: multiply by gamma
     :param epsilon: added to the variance
     :param activation_fn: of the result
-    :param param_initializers: dict of beta, gamma
+    :param param_initializers: initialisers of beta and gamma
+    :param reuse: reuse the variables of the scope
+    :param trainable: whether beta and gamma are trained
+    :param scope: scope name; ``InstanceNorm`` by default
+    :param others: other arguments of ``tf.contrib.layers``, at their defaults
     :return: same shape
+    :raises NotImplementedError: another argument is not its default
     """
     refuse("instance_norm", others)
     initial = {

@@ -127,7 +127,9 @@ def test_linear_interpolation_between_two_files(tf, reader, volumes, tmp_path):
     sampler = LinearInterpolateSampler(
         reader, {"image": SHAPE, "sampler": SHAPE}, batch_size=1, n_interpolations=3
     )
-    np.random.seed(1)  # NiftyNet pairs each file with one drawn at random, and drops twins
+    np.random.seed(
+        1
+    )  # NiftyNet pairs each file with one drawn at random, and drops pairs of the same file
     out = tmp_path / "out"
     mixed = aggregate(tf, sampler, WindowAsImageAggregator(reader, output_path=str(out)))
     assert mixed[1][0, ..., 0] == pytest.approx((volumes["s0"] + volumes["s1"]) / 2, rel=1e-6)

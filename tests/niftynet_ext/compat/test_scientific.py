@@ -32,12 +32,12 @@ def test_nibabel_get_data(tmp_path):
 
 def test_pandas_append():
     empty = pd.DataFrame(columns=["a", "b"])
-    one = empty.append({"a": 1, "b": 2.5}, ignore_index=True)
-    two = one.append(pd.DataFrame({"a": [3], "b": [4.5]}), ignore_index=True)
+    single = empty.append({"a": 1, "b": 2.5}, ignore_index=True)
+    two = single.append(pd.DataFrame({"a": [3], "b": [4.5]}), ignore_index=True)
     assert two.to_dict("list") == {"a": [1, 3], "b": [2.5, 4.5]}
     assert list(empty.append(empty).columns) == ["a", "b"]
     with pytest.raises(TypeError, match="ignore_index"):
-        one.append(pd.Series({"a": 1}))
+        single.append(pd.Series({"a": 1}))
 
 
 def test_pandas_groupby_with_a_tuple_of_columns():

@@ -1,4 +1,4 @@
-"""Functions of TensorFlow 1 that have become stricter, or are gone."""
+"""Functions of TensorFlow 1 that have become stricter, or are missing."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,9 @@ def test_py_func_casts_integers_only(tf, evaluate):
     pair = tf.py_func(
         lambda x: (x, np.ones(2, np.int64)), [tf.constant(2.0)], [tf.float32, tf.int32]
     )
-    values, (same, ones) = evaluate([wide, pair])
+    values, (same, cast) = evaluate([wide, pair])
     assert values.dtype == np.int32 and values.tolist() == [0, 1, 2]
-    assert same == 2.0 and ones.dtype == np.int32
+    assert same == 2.0 and cast.dtype == np.int32
     wrong = tf.py_func(lambda: np.ones(2, np.float64), [], tf.int32)
     with pytest.raises(tf.errors.InvalidArgumentError, match="double"):
         evaluate(wrong)
@@ -61,7 +61,7 @@ def test_penalties_are_computed_and_named_at_once(tf, evaluate):
     with tf.variable_scope("a", reuse=True):
         tf.get_variable("w", [2], regularizer=l2)
     found = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
-    names = [one.name for one in found]
+    names = [penalty.name for penalty in found]
     assert names == [
         "a/w/Regularizer/l2_regularizer:0",
         "b/w/Regularizer/largest:0",
@@ -95,7 +95,7 @@ def test_penalties_of_a_network(tf):
         2, w_regularizer=tf.contrib.layers.l2_regularizer(1e-4), acti_func="prelu"
     )
     net(tf.placeholder(tf.float32, (1, 16, 16, 16, 1)), is_training=True)
-    names = [one.name for one in net.regularizer_loss()]
+    names = [penalty.name for penalty in net.regularizer_loss()]
     assert len(names) == 87 == len(net.trainable_variables())
     assert names[0] == "HighRes3DNetSmall/conv_0_bn_prelu/conv_/w/Regularizer/l2_regularizer:0"
     assert names[-1] == "HighRes3DNetSmall/conv_2_bn/bn_/gamma/Regularizer/l2_regularizer:0"

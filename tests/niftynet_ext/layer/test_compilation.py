@@ -10,13 +10,13 @@ def plain(tf, monkeypatch):
     from niftynet_ext.layer import compilation
 
     def choose(gpu):
-        for function in (compilation.has_onednn, compilation.compiles):
+        for function in (compilation.has_onednn, compilation.uses_xla):
             function.cache_clear()
         monkeypatch.setattr(compilation, "has_gpu", lambda: gpu)
 
     yield choose
     monkeypatch.undo()
-    for function in (compilation.has_onednn, compilation.compiles):
+    for function in (compilation.has_onednn, compilation.uses_xla):
         function.cache_clear()
 
 
@@ -39,14 +39,14 @@ def test_norm(tf, evaluate, plain, shape):
         output = group_norm(image, gamma, beta, slopes, 4)
         results.append([output, *tf.gradients(output * upstream, parameters)])
         assert ("PartitionedCall" in operations(tf) - before) is not gpu
-    for compiled, other in zip(*evaluate(results), strict=True):
-        assert compiled == pytest.approx(other, abs=float(2e-5 * np.abs(other).max()))
+    for ours, plain_result in zip(*evaluate(results), strict=True):
+        assert ours == pytest.approx(plain_result, abs=float(2e-5 * np.abs(plain_result).max()))
 
 
 def test_one_trace_for_all_widths(tf, evaluate):
-    from niftynet_ext.layer.compilation import compiled
+    from niftynet_ext.layer.compilation import xla_compiled
 
-    twice = compiled(lambda images, factor: images * factor)
+    twice = xla_compiled(lambda images, factor: images * factor)
     calls = [
         (np.ones((1, 2, 3), np.float32), 2),
         (np.ones((1, 2, 5), np.float32), 2),
@@ -56,7 +56,7 @@ def test_one_trace_for_all_widths(tf, evaluate):
     outputs = [twice(tf.constant(images), factor) for images, factor in calls]
     for output, (images, factor) in zip(evaluate(outputs), calls, strict=True):
         assert np.array_equal(output, images * factor)
-    first, wider, longer, tripled = (one.op.get_attr("f").name for one in outputs)
+    first, wider, longer, tripled = (output.op.get_attr("f").name for output in outputs)
     assert first == wider and len({first, longer, tripled}) == 3
 
 
@@ -83,6 +83,7 @@ def test_convolution(tf, evaluate, plain, size, dilation, channels):
 )
 def test_winograd(tf, evaluate, plain, size, dilation):
     """Half the multiplications, the same convolution; rows that fill no block included."""
+    from niftynet_ext.layer.compilation import has_onednn
     from niftynet_ext.layer.convolution import convolve
 
     rng = np.random.default_rng(2)
@@ -95,7 +96,7 @@ def test_winograd(tf, evaluate, plain, size, dilation):
         before = operations(tf)
         output = convolve(image, kernel, dilation)
         results.append([output, *tf.gradients(output * upstream, [image, kernel])])
-        assert ("PartitionedCall" in operations(tf) - before) is not gpu
+        assert ("PartitionedCall" in operations(tf) - before) is has_onednn()
     for ours, other in zip(*evaluate(results), strict=True):
         assert ours == pytest.approx(other, abs=float(2e-5 * np.abs(other).max()))
 
@@ -117,9 +118,10 @@ def test_winograd_only_where_it_pays(tf):
 
 def test_winograd_matrices_are_exact():
     """They give the three-tap correlation for every row, tap and output: integers, so exactly."""
-    from niftynet_ext.layer.winograd import KERNEL, PRODUCTS, ROWS
+    from niftynet_ext.layer.winograd import INPUT_TRANSFORM, KERNEL_TRANSFORM, OUTPUT_TRANSFORM
 
-    taps = np.einsum("om,mk,mr->okr", PRODUCTS, np.rint(KERNEL * 24), ROWS) / 24
+    kernel = np.rint(KERNEL_TRANSFORM * 24)
+    taps = np.einsum("om,mk,mr->okr", OUTPUT_TRANSFORM, kernel, INPUT_TRANSFORM) / 24
     expected = np.zeros((4, 3, 6))
     for output, tap in np.ndindex(4, 3):
         expected[output, tap, output + tap] = 1
@@ -150,10 +152,10 @@ def test_norm_far_from_zero(tf, evaluate):
     image = np.random.default_rng(5).normal(1000, 1, (1, 8, 8, 8, 4))
     image[:, 0] = -1000
     image = image.astype(np.float32)
-    ones = np.ones(4, np.float32)
+    unit = np.ones(4, np.float32)
     exact = image.astype(np.float64)
     exact = (exact - exact.mean((1, 2, 3))) / np.sqrt(exact.var((1, 2, 3)) + 1e-5)
-    ours = evaluate(group_norm(tf.constant(image), ones, 0 * ones, ones, 4))
+    ours = evaluate(group_norm(tf.constant(image), unit, 0 * unit, unit, 4))
     assert np.abs(ours - exact).max() < 1e-5
 
 

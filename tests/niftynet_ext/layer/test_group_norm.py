@@ -30,11 +30,9 @@ def test_same_as_niftynet(tf, evaluate, image):
     from niftynet_ext.layer.group_norm import GroupNormLayer
 
     inputs = tf.constant(image)
-    ours, theirs = GroupNormLayer(name="a"), GNLayer(group_size=4, name="b")
-    outs = [ours(inputs), theirs(inputs)]
-    names = [
-        [v.op.name.split("/")[-1] for v in layer.trainable_variables()] for layer in (ours, theirs)
-    ]
+    layers = GroupNormLayer(name="a"), GNLayer(group_size=4, name="b")
+    outs = [layer(inputs) for layer in layers]
+    names = [[v.op.name.split("/")[-1] for v in layer.trainable_variables()] for layer in layers]
     assert names[0] == names[1]
     a, b = evaluate(outs)
     assert a == pytest.approx(b, abs=2e-6)
@@ -56,7 +54,7 @@ def test_channels_must_fill_groups(tf):
         GroupNormLayer()(tf.zeros((1, 2, 2, 2, 6)))
 
 
-def test_gradients_are_those_of_niftynets_layer(tf, evaluate, image):
+def test_gradients_are_those_of_niftynet(tf, evaluate, image):
     """Ours are written by hand; TensorFlow derives those of GNLayer."""
     from niftynet.layer.gn import GNLayer
 
@@ -71,6 +69,5 @@ def test_gradients_are_those_of_niftynets_layer(tf, evaluate, image):
         variables = layer.trainable_variables()
         load.update(zip(variables, values, strict=True))
         gradients.append(tf.gradients(out * upstream, [inputs, *variables]))
-    ours, theirs = evaluate(gradients, load=load)
-    for a, b in zip(ours, theirs, strict=True):
+    for a, b in zip(*evaluate(gradients, load=load), strict=True):
         assert a == pytest.approx(b, abs=float(1e-5 * np.abs(b).max()))

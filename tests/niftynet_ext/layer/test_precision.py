@@ -57,7 +57,7 @@ def test_bfloat16_is_close_to_float32(tf, numbers, loss):
     assert logits.dtype == np.float32 and np.isfinite(value)
     # bfloat16 has 8 bits: 4e-3 a rounding, some forty layers
     assert np.abs(logits - exact_logits).mean() < 0.05 * exact_logits.std()
-    assert np.abs(logits - exact_logits).max() > 1e-4  # it is not float32 all the same
+    assert np.abs(logits - exact_logits).max() > 1e-4  # it is not float32
     assert value == pytest.approx(exact_loss, rel=0.03)
     assert {grad.dtype for grad in gradients.values()} == {np.dtype(np.float32)}
     flat, exact_flat = (

@@ -1,4 +1,4 @@
-"""Decay in one tensor: the loss and the gradients of NiftyNet's list of scalars."""
+"""Decay in a single tensor: the loss and the gradients of NiftyNet's list of scalars."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_mean_over_variables(tf, evaluate, name):
     net(images)  # a second use shares the variables, and their penalties
     collected = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     assert net.regularizer_loss() == collected
-    loss = tf.reduce_mean([tf.reduce_mean(one) for one in collected])
+    loss = tf.reduce_mean([tf.reduce_mean(penalties) for penalties in collected])
     variables = [v for v in net.trainable_variables() if "/proj/" not in v.name]
     rng = np.random.default_rng(0)
     values = {v: rng.normal(size=v.shape.as_list()).astype(np.float32) for v in variables}

@@ -60,15 +60,15 @@ def test_golden_numbers(tf, evaluate, golden, loss, key):
         assert np.linalg.norm(grad - expected) <= 1e-4 * np.linalg.norm(expected), name
 
 
-def test_batch_of_any_size_gives_each_image_its_own_logits(tf, evaluate, golden):
+def test_logits_of_an_image_do_not_depend_on_its_batch(tf, evaluate, golden):
     _, images, logits = build(tf, "densehighres3dnet_v1", (None, 32, 24, 16, 1))
     variables = {v.op.name: v for v in tf.trainable_variables()}
     load = {variables[name]: array for name, array in weights(golden).items()}
     three = np.concatenate([golden["image"], golden["image"][:1]])
-    one, batch = (evaluate(logits, {images: x}, load) for x in (three[2:], three))
-    assert one.shape == (1, 32, 24, 16, 2)
+    single, batch = (evaluate(logits, {images: x}, load) for x in (three[2:], three))
+    assert single.shape == (1, 32, 24, 16, 2)
     assert batch[:2] == pytest.approx(golden["logits"], abs=2e-5)
-    assert batch[2:] == pytest.approx(one, abs=1e-5)
+    assert batch[2:] == pytest.approx(single, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_parameters_of_v2_by_hand(tf):
     assert "conv_07/w" in names and not any("conv_07_gn" in name for name in names)
 
 
-def test_rows_can_be_asked_for(tf):
+def test_output_of_a_row(tf):
     from niftynet_ext.network.dense_highres3dnet import DenseHighRes3DNet
 
     net = DenseHighRes3DNet(num_classes=3)

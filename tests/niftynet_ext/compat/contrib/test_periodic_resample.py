@@ -43,7 +43,7 @@ def test_formula(tf, evaluate, old, new):
 
 def test_refusals(tf):
     resample = tf.contrib.periodic_resample.periodic_resample
-    with pytest.raises(ValueError, match="one None"):
+    with pytest.raises(ValueError, match="one of them None"):
         resample(tf.ones((2, 8)), [4, 4])
     with pytest.raises(ValueError, match="known shape"):
         resample(tf.placeholder(tf.float32, (None, 8)), [4, None])
