@@ -149,7 +149,7 @@ def cause(error: Exception) -> str:
 
 
 def finite_op(variables: Iterable[Any]) -> tf.Tensor:
-    """Add a check to the graph: is every floating-point value finite?
+    """Add a tensor to the graph that says whether every floating-point value is finite.
 
     :param variables: TensorFlow variables or tensors of any type
     :return: boolean scalar tensor
