@@ -1,7 +1,7 @@
 """Make a process ready for ``import niftynet``: today's stack, and this project's plugins in it.
 
-:mod:`niftynet_ext.compat` patches the stack and knows nothing of the plugins; here each part of the
-project that steps into NiftyNet says into which of its modules.
+:mod:`niftynet_ext.compat` patches the stack and knows nothing of the plugins. The table here says
+which module of NiftyNet each part of this project extends.
 """
 
 from importlib.machinery import ModuleSpec
@@ -34,7 +34,7 @@ def activate() -> None:
 
 
 def tensorflow_spec() -> ModuleSpec:
-    """Return the import spec of what stands for ``tensorflow``, after :func:`activate`."""
+    """Return the import spec of what replaces ``tensorflow``, after :func:`activate`."""
     return spec_in_place()
 
 
