@@ -202,7 +202,8 @@ class BlendingAggregator(GridSamplesAggregator):
                 self.finish()
                 if self._is_stopping_signal(location[i]):
                     return False
-                self.csv_out, self.seen = {}, set()
+                self.csv_out: dict[str, Any] = {}
+                self.seen = set()
                 # also sets the image's number, and pads as volume_padding_size asks
                 shape = self._initialise_empty_image(image_id, 1, np.uint8).shape[:3]
                 self.blends = {

@@ -65,7 +65,7 @@ In the order in which NiftyNet's application adds them, the only order that is c
 """
 
 
-def draw(layers: Iterable[Any], shape: Sequence[int]) -> Deformation:
+def draw(layers: Iterable[Any], shape: Sequence[int] | np.ndarray) -> Deformation:
     """Draw from augmentation layers; other threads may draw from the same layers meanwhile.
 
     :param layers: the second result of :func:`split`

@@ -117,9 +117,8 @@ class BestCheckpoint:
         mean = float(np.mean(list(scores.values())))
         improved = self.best is None or mean > self.best.dice
         say(
-            f"iteration {message.current_iter}: Dice {mean:.4f} over "
-            f"{count_of(len(scores), 'whole volume')} of the validation set"
-            f"{', the best so far' if improved else ''}"
+            f"iteration {message.current_iter}: Dice {mean:.4f} on the validation set "
+            f"({count_of(len(scores), 'whole volume')}){', the best so far' if improved else ''}"
         )
         if improved:
             self.keep(mean, scores, message.current_iter)
