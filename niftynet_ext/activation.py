@@ -1,7 +1,7 @@
 """Make a process ready for ``import niftynet``: today's stack, and this project's plugins in it.
 
-:mod:`niftynet_ext.compat` patches the stack and knows nothing of the plugins; here each part of the
-project that steps into NiftyNet says into which of its modules.
+:mod:`niftynet_ext.compat` patches the stack and knows nothing of the plugins. The table here says
+which module of NiftyNet each part of this project extends.
 """
 
 from importlib.machinery import ModuleSpec
@@ -9,8 +9,8 @@ from types import ModuleType
 
 from niftynet_ext import registry
 from niftynet_ext.checks import ini_keys
-from niftynet_ext.compat import facade_spec
 from niftynet_ext.compat import install as install_compat
+from niftynet_ext.compat import spec_in_place
 from niftynet_ext.compat.post_import import add_action
 from niftynet_ext.sampler import offer
 from niftynet_ext.training import driver
@@ -34,8 +34,8 @@ def activate() -> None:
 
 
 def tensorflow_spec() -> ModuleSpec:
-    """Return the import spec of what stands for ``tensorflow``, after :func:`activate`."""
-    return facade_spec()
+    """Return the import spec of what replaces ``tensorflow``, after :func:`activate`."""
+    return spec_in_place()
 
 
 def extend_segmentation(module: ModuleType) -> None:

@@ -19,6 +19,10 @@ KEY = "schema_version"
 FAULTS_SHOWN = 3
 
 
+class NewerSchemaError(DataError):
+    """A file of a newer version of this software, which this one must not overwrite."""
+
+
 class Part(BaseModel):
     """A part of a contract: immutable, and with no key that it does not know."""
 
@@ -41,7 +45,7 @@ class Contract(Part):
         content = read_json_object(path, advice)
         found = content.pop(KEY, None)
         if isinstance(found, int) and not isinstance(found, bool) and found > cls.SCHEMA:
-            raise DataError(
+            raise NewerSchemaError(
                 f"{path} has schema {found}, expected at most {cls.SCHEMA}: a newer version of "
                 "this software wrote it. Update this one."
             )

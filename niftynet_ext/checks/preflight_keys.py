@@ -1,6 +1,7 @@
-"""Checks of the ini keys that this project adds to NiftyNet's: each alone, and with its like."""
+"""Checks of the ini keys that this project adds to NiftyNet's, alone and in combination."""
 
 import math
+from typing import Any
 
 from niftynet.engine.application_factory import ApplicationNetFactory
 
@@ -15,14 +16,18 @@ from niftynet_ext.core.choices import (
 from niftynet_ext.core.errors import RefusedError
 from niftynet_ext.core.messages import check_known
 
-SEGMENTATION = (
+# NiftyNet is untyped: its objects (parameters of sections) are Any
+
+SEGMENTATION_NAMES = (
     "net_segment",
     "niftynet.application.segmentation_application.SegmentationApplication",
 )
+"""How a settings file and NiftyNet's command name the segmentation application."""
 
 
-def check_our_keys(workflow, training):
-    """
+def check_our_keys(workflow: Any, training: bool) -> None:
+    """Check all keys of this project.
+
     :param workflow: NiftyNet's dict of section to parameters
     :param training: whether the action is ``train``
     :raises RefusedError: the first mistake
@@ -34,10 +39,11 @@ def check_our_keys(workflow, training):
     check_inference_windows(workflow, training)
 
 
-def check_choices(workflow):
-    """
+def check_choices(workflow: Any) -> None:
+    """Check the keys that take one of several words; argparse checks them in flags only.
+
     :param workflow: NiftyNet's dict of section to parameters
-    :raises RefusedError: a value that does not exist, which argparse sees in flags only
+    :raises RefusedError: a value that does not exist
     """
     for section, key, known in (
         ("NETWORK", "mixed_precision", PRECISIONS),
@@ -46,28 +52,34 @@ def check_choices(workflow):
         check_known(f"[{section}] {key}", getattr(workflow.get(section), key, known[0]), known)
 
 
-def check_numbers(workflow, training):
-    """
+def check_numbers(workflow: Any, training: bool) -> None:
+    """Check that there is a batch, a window and a label to train on.
+
     :param workflow: NiftyNet's dict of section to parameters
     :param training: whether the action is ``train``
-    :raises RefusedError: none of what there must be one of
+    :raises RefusedError: one of them is missing
     """
     for section, key in (("NETWORK", "batch_size"), ("TRAINING", "sample_per_volume")):
         value = getattr(workflow.get(section), key, 1)
         if value < 1 and (training or section != "TRAINING"):
             raise RefusedError(f"[{section}] {key} = {value}: expected 1 or more")
     task = workflow.get("CUSTOM")
-    if training and getattr(task, "name", "") in SEGMENTATION and not getattr(task, "label", True):
+    if (
+        training
+        and getattr(task, "name", "") in SEGMENTATION_NAMES
+        and not getattr(task, "label", True)
+    ):
         raise RefusedError(
-            "[SEGMENTATION] label is missing: a training needs the input section of "
-            "its labels, e.g. label = LABEL"
+            "[SEGMENTATION] label is missing: a training needs the input section of its labels, "
+            "e.g. label = LABEL"
         )
 
 
-def check_sampling(workflow):
-    """
+def check_sampling(workflow: Any) -> None:
+    """Check the keys of ``window_sampling = uniform_fast``.
+
     :param workflow: NiftyNet's dict of section to parameters
-    :raises RefusedError: a key of ``uniform_fast`` with another sampler, or out of range
+    :raises RefusedError: a key has no effect with another sampler, or is out of range
     """
     training = workflow.get("TRAINING")
     share = getattr(training, "foreground_share", 0.0)
@@ -85,50 +97,49 @@ def check_sampling(workflow):
         )
     if memory < 0 or math.isnan(memory):
         raise RefusedError(
-            f"[TRAINING] volume_memory_gb = {memory:g}: expected 0 (volumes are "
-            f"kept on disk) or more"
+            f"[TRAINING] volume_memory_gb = {memory:g}: expected 0 (all volumes on disk) or more"
         )
 
 
-def check_precision(network):
-    """
+def check_precision(network: Any) -> None:
+    """Check ``mixed_precision``.
+
     :param network: NiftyNet's parameters of [NETWORK], or None
-    :raises RefusedError: ``mixed_precision`` for a network that does not know it
+    :raises RefusedError: the network does not support it
     """
     wanted = getattr(network, "mixed_precision", OFF)
     if wanted != OFF and not getattr(
         ApplicationNetFactory.create(network.name), "takes_mixed_precision", False
     ):
         raise RefusedError(
-            f"[NETWORK] mixed_precision = {wanted}: {network.name} computes in "
-            f"float32 only. Set mixed_precision = {OFF}, or name = "
-            f"densehighres3dnet_v1 or densehighres3dnet_v2"
+            f"[NETWORK] mixed_precision = {wanted}: {network.name} computes in float32 only. Set "
+            f"mixed_precision = {OFF}, or name = densehighres3dnet_v1 or densehighres3dnet_v2"
         )
 
 
-def check_inference_windows(workflow, training):
-    """
+def check_inference_windows(workflow: Any, training: bool) -> None:
+    """Check ``inference_windows`` and the border.
+
     :param workflow: NiftyNet's dict of section to parameters
     :param training: whether the action is ``train``
-    :raises RefusedError: ``inference_windows`` where it can have no effect, or a wrong one
+    :raises RefusedError: it has no effect here, or does not fit other keys
     """
     inference, task = workflow.get("INFERENCE"), workflow.get("CUSTOM")
     kind = getattr(inference, "inference_windows", GRID)
     if kind == GRID:
         return
     application = getattr(task, "name", "")
-    if application not in SEGMENTATION:
+    if application not in SEGMENTATION_NAMES:
         raise RefusedError(
-            f"[INFERENCE] inference_windows = {kind} is for net_segment only; set "
+            f"[INFERENCE] inference_windows = {kind} is for net_segment only. Set "
             f"inference_windows = {GRID} for {application}"
         )
     if kind != GAUSSIAN:
         return
     if not training and not getattr(task, "output_prob", True):
         raise RefusedError(
-            f"[INFERENCE] inference_windows = {GAUSSIAN} blends probabilities, and "
-            f"[SEGMENTATION] output_prob = False gives class numbers. Set "
-            f"output_prob = True"
+            f"[INFERENCE] inference_windows = {GAUSSIAN} blends probabilities, but "
+            f"[SEGMENTATION] output_prob = False gives class numbers. Set output_prob = True"
         )
     window, border = tuple(inference.spatial_window_size), tuple(inference.border)
     border += border[-1:] * (len(window) - len(border))
@@ -137,7 +148,7 @@ def check_inference_windows(workflow, training):
         for side, edge in zip(window, border, strict=False)
     ):
         raise RefusedError(
-            f"[INFERENCE] border = {border}: windows of {window} overlap by twice "
-            f"the border, which must be less than a window. Set a border of an "
-            f"eighth of the window, or 0 for that"
+            f"[INFERENCE] border = {border}: windows of {window} overlap by twice the border, "
+            f"which must be less than the window. Set each border to an eighth of the window, or "
+            f"to 0, which does the same"
         )

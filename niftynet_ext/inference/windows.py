@@ -1,10 +1,14 @@
 """``inference_windows`` in [INFERENCE]: NiftyNet's grid, blended windows, or the whole volume.
 
 NiftyNet cuts a volume into windows and lets the last one win where they overlap, which leaves
-seams; and it stops at a volume that is smaller than the window.
+seams; and it fails on a volume that is smaller than the window.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from niftynet.engine.image_window import LOCATION_FORMAT
 from niftynet.engine.sampler_grid_v2 import GridSampler, grid_spatial_coordinates
@@ -13,28 +17,36 @@ from niftynet.engine.windows_aggregator_grid import GridSamplesAggregator
 from niftynet_ext.core.choices import GRID, WHOLE
 from niftynet_ext.inference.blending import Blend
 
+# NiftyNet is untyped: its objects (reader, application, modules) are Any
 
-def evenly(size, window, step):
-    """
-    :param size: of the volume along an axis, at least that of the window
-    :param window: its side
-    :param step: at most, between the first voxels of neighbours
-    :return: first voxels of the fewest windows that reach from end to end
+Infer = Callable[[np.ndarray], np.ndarray]
+"""Function of a window (x, y, z, channels) to (x, y, z, classes)."""
+
+
+def evenly(size: int, window: int, step: int) -> npt.NDArray[np.int_]:
+    """Place the fewest windows along one axis that reach from end to end.
+
+    :param size: side of the volume in voxels, at least that of the window
+    :param window: side of the window
+    :param step: greatest distance between the first voxels of neighbours
+    :return: first voxels of the windows
     """
     missing = size - window
     return np.linspace(0, missing, -(-missing // step) + 1).round().astype(int)
 
 
-def placement(kind, shape, window, border, multiple):
-    """Where the windows of one volume lie.
+def placement(
+    kind: str, shape: Sequence[int], window: Sequence[int], border: Sequence[int], multiple: int
+) -> tuple[tuple[int, ...], np.ndarray]:
+    """Place the windows of one volume.
 
-    :param kind: one of :data:`niftynet_ext.core.choices.INFERENCE_WINDOWS` but ``grid``
+    :param kind: ``gaussian`` or ``whole``
     :param shape: (X, Y, Z) of the volume
-    :param window: three sides; of no matter for the whole volume
-    :param border: half the overlap of neighbours, at least; 0: an eighth of that side
+    :param window: three sides; ignored for the whole volume
+    :param border: at least half the overlap of neighbours; 0: an eighth of that side
     :param multiple: the network takes windows with sides that are multiples of it
     :return: sides of the window; (n, 3) first voxels. A window may reach beyond the volume, where
-        it is to be padded
+        it has to be padded
     :raises ValueError: borders leave nothing of a window
     """
     if kind == WHOLE:
@@ -46,15 +58,16 @@ def placement(kind, shape, window, border, multiple):
             "expected less than half of each side"
         )
     along = map(evenly, map(max, shape, window), window, steps)
-    return window, np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 3)
+    return tuple(window), np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
-def cut(image, first, window):
-    """
+def cut(image: np.ndarray, first: Sequence[int], window: Sequence[int]) -> np.ndarray:
+    """Cut a window out of an image; repeat the image's edge where the window reaches beyond it.
+
     :param image: (X, Y, Z, ...)
-    :param first: voxel that the window begins at
+    :param first: voxel where the window begins
     :param window: three sides
-    :return: (*window, ...), the image's edge repeated where the window reaches beyond it
+    :return: (x, y, z, ...)
     """
     part = image[
         tuple(slice(start, start + side) for start, side in zip(first, window, strict=True))
@@ -65,15 +78,22 @@ def cut(image, first, window):
     return np.pad(part, missing + [(0, 0)] * (part.ndim - 3), mode="edge")
 
 
-def infer_volume(kind, image, window, border, multiple, infer):
-    """A volume in windows, as ``net_segment inference`` does it.
+def infer_volume(
+    kind: str,
+    image: np.ndarray,
+    window: Sequence[int],
+    border: Sequence[int],
+    multiple: int,
+    infer: Infer,
+) -> np.ndarray:
+    """Segment a volume in windows, as ``net_segment inference`` does it.
 
     :param kind: one of :data:`niftynet_ext.core.choices.INFERENCE_WINDOWS`
     :param image: (X, Y, Z, channels)
-    :param window: three sides; below 1 the whole side
+    :param window: three sides; below 1: the whole side of the volume
     :param border: three widths; see ``inference_windows``
     :param multiple: as for :func:`placement`
-    :param infer: function of a window (x, y, z, channels) to (x, y, z, classes)
+    :param infer: the network
     :return: (X, Y, Z, classes)
     """
     shape = image.shape[:3]
@@ -83,25 +103,36 @@ def infer_volume(kind, image, window, border, multiple, infer):
     window, corners = placement(kind, shape, window, border, multiple)
     blend = None
     for first in corners:
-        found = infer(cut(image, first, window))
-        blend = blend or Blend(shape, found.shape[-1])
-        blend.add(found, first)
+        output = infer(cut(image, first, window))
+        blend = blend or Blend(shape, output.shape[-1])
+        blend.add(output, first)
+    assert blend is not None  # a volume has at least one window
     return blend.result()
 
 
-def infer_grid(image, window, border, infer):
-    """As NiftyNet's grid sampler cuts and its aggregator pastes: the last window wins."""
+def infer_grid(
+    image: np.ndarray, window: Sequence[int], border: Sequence[int], infer: Infer
+) -> np.ndarray:
+    """Segment a volume like NiftyNet's grid sampler and aggregator: the last window wins.
+
+    :param image: (X, Y, Z, channels)
+    :param window: three sides
+    :param border: three widths that are cut off each window
+    :param infer: the network
+    :return: (X, Y, Z, classes)
+    """
     corners = grid_spatial_coordinates(0, {"image": image.shape[:3]}, {"image": window}, border)[
         "image"
     ]
     result = None
     for first, last in corners[:, 1:].reshape(-1, 2, 3):
-        found = infer(image[tuple(map(slice, first, last))])
+        output = infer(image[tuple(map(slice, first, last))])
         if result is None:
-            result = np.zeros((*image.shape[:3], found.shape[-1]), found.dtype)
+            result = np.zeros((*image.shape[:3], output.shape[-1]), output.dtype)
         inside = tuple(slice(edge, side - edge) for edge, side in zip(border, window, strict=True))
         target = tuple(map(slice, first + border, last - np.asarray(border)))
-        result[target] = found[inside]
+        result[target] = output[inside]
+    assert result is not None  # a volume has at least one window
     return result
 
 
@@ -110,19 +141,23 @@ class SeamlessSampler(GridSampler):
 
     :param kind: as for :func:`placement`
     :param multiple: as for :func:`placement`
+    :param options: of NiftyNet's grid sampler
     """
 
-    def __init__(self, kind, multiple, **options):
+    def __init__(self, kind: str, multiple: int, **options: Any) -> None:
         self.kind, self.multiple = kind, multiple
-        if kind == WHOLE:  # one at a time
+        if kind == WHOLE:  # one volume at a time
             options |= {"spatial_window_size": (0, 0, 0), "batch_size": 1}
         super().__init__(name="seamless_sampler", **options)
-        if kind == WHOLE:  # another shape for each volume; NiftyNet takes the first one's for all
+        if kind == WHOLE:  # shapes differ; NiftyNet would use that of the first volume for all
             self.window.set_spatial_shape((0, 0, 0))
 
-    def layer_op(self):
-        """Windows with their locations, then NiftyNet's stop signal."""
-        output = None
+    def layer_op(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yield windows with their locations, then NiftyNet's stop signal.
+
+        :raises ValueError: there is no volume
+        """
+        output: dict[str, np.ndarray] | None = None
         while True:
             image_id, data, _ = self.reader(idx=None, shuffle=False)
             if not data:
@@ -132,7 +167,7 @@ class SeamlessSampler(GridSampler):
             window, corners = placement(
                 self.kind, image.shape[:3], sides[:3], self.border_size, self.multiple
             )
-            # whole batches only; the aggregator leaves out what comes twice
+            # full batches only; the aggregator leaves out repeated windows
             missing = -len(corners) % self.batch_size
             for first in np.concatenate([corners, corners[:1].repeat(missing, axis=0)]):
                 location = np.array([[image_id, *first, *(first + window)]], np.int32)
@@ -143,20 +178,22 @@ class SeamlessSampler(GridSampler):
                 yield output
         if output is None:
             raise ValueError(
-                "inference found no volume to read: look at csv_file of the image, "
+                "inference found no volume to read: check csv_file of the image, "
                 "dataset_split_file and dataset_to_infer"
             )
         yield {name: np.full_like(value, -1) for name, value in output.items()}
 
 
 class BlendingAggregator(GridSamplesAggregator):
-    """NiftyNet's grid aggregator with :class:`Blend` in the place of the last window's word."""
+    """NiftyNet's grid aggregator with :class:`.Blend` instead of the rule that the last wins."""
 
-    blends, seen = None, ()
+    blends: dict[str, Blend] | None = None
+    seen: set[tuple[int, ...]]
 
-    def decode_batch(self, window, location):
-        """
-        :param window: dict of name to (batch, x, y, z, channels)
+    def decode_batch(self, window: dict[str, np.ndarray], location: np.ndarray) -> bool:
+        """Add the windows of a batch to their volumes.
+
+        :param window: outputs (batch, x, y, z, channels) by name
         :param location: (batch, 7) of image, first voxel, end
         :return: False at the stop signal
         """
@@ -165,26 +202,30 @@ class BlendingAggregator(GridSamplesAggregator):
                 self.finish()
                 if self._is_stopping_signal(location[i]):
                     return False
-                self.csv_out, self.seen = {}, set()
+                self.csv_out: dict[str, Any] = {}
+                self.seen = set()
                 # also sets the image's number, and pads as volume_padding_size asks
                 shape = self._initialise_empty_image(image_id, 1, np.uint8).shape[:3]
-                self.blends = {key: Blend(shape, found.shape[-1]) for key, found in window.items()}
+                self.blends = {
+                    name: Blend(shape, output.shape[-1]) for name, output in window.items()
+                }
+            assert self.blends is not None  # made with the first window of each image
             if tuple(first) in self.seen:
                 continue
             self.seen.add(tuple(first))
-            for key, found in window.items():
-                self.blends[key].add(found[i], first)
+            for name, output in window.items():
+                self.blends[name].add(output[i], first)
         return True
 
-    def finish(self):
+    def finish(self) -> None:
         """Write the volume that is complete."""
         if self.blends:
-            self.image_out = {key: blend.result() for key, blend in self.blends.items()}
+            self.image_out = {name: blend.result() for name, blend in self.blends.items()}
             self._save_current_image()
             self.blends = None
 
 
-def choose(module):
+def choose(module: Any) -> None:
     """Let ``inference_windows`` choose sampler and aggregator of a segmentation.
 
     :param module: ``niftynet.application.segmentation_application``
@@ -195,10 +236,10 @@ def choose(module):
         application.initialise_grid_aggregator,
     )
 
-    def kind(self):
+    def kind(self: Any) -> str:
         return getattr(self.action_param, "inference_windows", GRID)
 
-    def initialise_grid_sampler(self):
+    def initialise_grid_sampler(self: Any) -> Any:
         if kind(self) == GRID:
             return grid_sampler(self)
         from niftynet_ext.network.window_checks import window_multiple  # only if chosen
@@ -221,7 +262,7 @@ def choose(module):
         ]
         return None
 
-    def initialise_grid_aggregator(self):
+    def initialise_grid_aggregator(self: Any) -> Any:
         if kind(self) == GRID:
             return grid_aggregator(self)
         self.output_decoder = BlendingAggregator(

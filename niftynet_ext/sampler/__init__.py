@@ -1,1 +1,1 @@
-"""``window_sampling = uniform_fast``: windows deformed where they are cut, not whole volumes."""
+"""``window_sampling = uniform_fast``: deform the windows that are cut, not whole volumes."""

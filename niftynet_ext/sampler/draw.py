@@ -1,10 +1,12 @@
-"""Parameters of NiftyNet's augmentation layers, drawn as the layers draw them.
+"""Parameters of NiftyNet's augmentation layers, drawn in the same way as the layers draw them.
 
-The draws are taken from ``numpy.random`` in the order in which NiftyNet's reader takes them: with
+They are drawn from ``numpy.random`` in the same order as NiftyNet's reader draws them: with
 the same state, ``uniform`` and ``uniform_fast`` cut the same windows from the same deformed volume.
 """
 
 import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from niftynet.layer.base_layer import RandomisedLayer
@@ -16,9 +18,11 @@ from niftynet.layer.rand_spatial_scaling import RandomSpatialScalingLayer
 from niftynet_ext.core.errors import RefusedError
 from niftynet_ext.sampler.deform import Deformation
 
+# NiftyNet is untyped: its layers are Any
 
-def drawn_flips(layer, shape):
-    """:return: for :class:`~.deform.Deformation`, from NiftyNet's flipping layer"""
+
+def draw_flips(layer: Any) -> dict[str, Any]:
+    """Draw ``flips`` of a :class:`.Deformation` from NiftyNet's flipping layer."""
     layer.randomise()
     return {
         "flips": tuple(
@@ -27,20 +31,20 @@ def drawn_flips(layer, shape):
     }
 
 
-def drawn_zoom(layer, shape):
-    """:return: for :class:`~.deform.Deformation`, from NiftyNet's scaling layer"""
+def draw_zoom(layer: Any) -> dict[str, Any]:
+    """Draw ``zoom`` of a :class:`.Deformation` from NiftyNet's scaling layer."""
     layer.randomise()
     return {"zoom": tuple(layer._rand_zoom), "antialiasing": layer.antialiasing}
 
 
-def drawn_rotation(layer, shape):
-    """:return: for :class:`~.deform.Deformation`, from NiftyNet's rotation layer"""
+def draw_rotation(layer: Any) -> dict[str, Any]:
+    """Draw ``rotation`` of a :class:`.Deformation` from NiftyNet's rotation layer."""
     layer.randomise()
     return {"rotation": layer._transform}
 
 
-def drawn_lattice(layer, shape):
-    """:return: for :class:`~.deform.Deformation`, from NiftyNet's elastic layer"""
+def draw_lattice(layer: Any) -> dict[str, Any]:
+    """Draw ``lattice`` of a :class:`.Deformation` from NiftyNet's elastic layer."""
     points = layer.num_controlpoints + 3
     # the layer's own method would make a volume of zeros; its parameters run along z, y, x
     values = np.random.randn(3 * points**3) * layer.std_deformation_sigma
@@ -49,41 +53,44 @@ def drawn_lattice(layer, shape):
     return {"lattice": values.reshape(3, points, points, points)[::-1]}
 
 
-#: in the order in which NiftyNet's application adds them, which is the only one composed here
-DRAWN = {
-    RandomFlipLayer: drawn_flips,
-    RandomSpatialScalingLayer: drawn_zoom,
-    RandomRotationLayer: drawn_rotation,
-    RandomElasticDeformationLayer: drawn_lattice,
+DRAW_FROM: dict[type, Callable[[Any], dict[str, Any]]] = {
+    RandomFlipLayer: draw_flips,
+    RandomSpatialScalingLayer: draw_zoom,
+    RandomRotationLayer: draw_rotation,
+    RandomElasticDeformationLayer: draw_lattice,
 }
+"""How to draw from each layer.
+
+In the order in which NiftyNet's application adds them, the only order that is composed here.
+"""
 
 
-def draw(layers, shape):
-    """
+def draw(layers: Iterable[Any], shape: Sequence[int] | np.ndarray) -> Deformation:
+    """Draw from augmentation layers; other threads may draw from the same layers meanwhile.
+
     :param layers: the second result of :func:`split`
     :param shape: spatial shape of the volume, x, y, z
-    :return: a :class:`~.deform.Deformation`; other threads may draw from the same layers
     """
-    found = {}
+    parameters: dict[str, Any] = {}
     for layer in layers:
-        found.update(DRAWN[type(layer)](copy.copy(layer), shape))
-    return Deformation(source_shape=tuple(int(n) for n in shape), **found)
+        parameters.update(DRAW_FROM[type(layer)](copy.copy(layer)))
+    return Deformation(source_shape=tuple(int(side) for side in shape), **parameters)
 
 
-def split(layers):
-    """Part what is done once to a volume from what is drawn anew each time it is read.
+def split(layers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Separate what is done once to a volume from what is drawn each time it is read.
 
     :param layers: ``preprocessors`` of NiftyNet's reader
     :return: layers that draw nothing (padding, whitening, ...), augmentation layers
-    :raises RefusedError: a layer that is not known here, or in another order
+    :raises RefusedError: a layer is unknown here, or the order is another one
     """
     fixed = [layer for layer in layers if not isinstance(layer, RandomisedLayer)]
     random = [layer for layer in layers if isinstance(layer, RandomisedLayer)]
-    known = list(DRAWN)
+    known = list(DRAW_FROM)
     kinds = [type(layer) for layer in random]
     if [*fixed, *random] != list(layers) or kinds != [kind for kind in known if kind in kinds]:
         raise RefusedError(
-            f"window_sampling = uniform_fast: expected layers that draw nothing, then any of "
+            f"window_sampling = uniform_fast: expected layers without randomness, then any of "
             f"{', '.join(kind.__name__ for kind in known)} in this order; found "
             f"{', '.join(type(layer).__name__ for layer in layers)}. Use window_sampling = uniform"
         )

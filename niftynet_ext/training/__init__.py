@@ -1,5 +1,5 @@
-"""Training that lasts: what stands around NiftyNet's loop of iterations.
+"""Training that lasts: what surrounds NiftyNet's loop of iterations.
 
-Checkpoints that are whole, one writer per model folder, seeds, checks before the graph is built,
-the best checkpoint by validation Dice, and what is shown on the way.
+Complete checkpoints, one writer per model folder, seeds, checks before the graph is built, the best
+checkpoint by validation Dice, and what a user sees during training.
 """

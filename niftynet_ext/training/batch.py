@@ -1,17 +1,20 @@
-"""Whose windows are in a batch."""
+"""Which subjects the windows of a batch come from."""
 
+from typing import Any
+
+import numpy as np
 import tensorflow as tf
 
 
-def window_location(graph):
-    """Where the windows of a batch come from.
+def window_location(graph: tf.Graph) -> tf.Tensor | None:
+    """Find the tensor that says where the windows of a batch come from.
 
-    NiftyNet's applications keep the sampler's output to themselves. With a validation set it is
-    what a ``tf.cond`` chose (a Merge), else what the data pipeline gives (an IteratorGetNext).
+    NiftyNet's applications do not expose the sampler's output. With a validation set it is the
+    output of a ``tf.cond`` (a Merge), otherwise that of the data pipeline (an IteratorGetNext).
 
     :param graph: the graph of the training
-    :return: int32 tensor (batch, 7): index of the subject, first and last corner; None if there is
-        none
+    :return: int32 tensor (batch, 7): index of the subject, first voxel, end; None where the graph
+        has no such tensor
     """
     for kind in ("Merge", "IteratorGetNext"):
         for operation in graph.get_operations():
@@ -26,11 +29,12 @@ def window_location(graph):
     return None
 
 
-def subject_ids(reader, location):
-    """
-    :param reader: NiftyNet's image reader
-    :param location: (batch, 7) array, subject's index first, or None
-    :return: ids with commas between them
+def subject_ids(reader: Any, location: np.ndarray | None) -> str:
+    """Name the subjects of a batch.
+
+    :param reader: NiftyNet's image reader (untyped, as all of NiftyNet)
+    :param location: value of :func:`window_location`, or None
+    :return: ids, separated by commas
     """
     if location is None:
         return "unknown to this application"

@@ -1,20 +1,25 @@
-"""Where this project steps into NiftyNet's driver, parser and folders.
+"""Where this project extends NiftyNet's driver and folders.
 
-Each function here is called once, right after NiftyNet's module is loaded
-(:mod:`niftynet_ext.compat.post_import`), and each wrapper hands on to a plain function elsewhere.
+Each function that takes a module is called once, right after NiftyNet's module is loaded
+(:mod:`niftynet_ext.compat.post_import`). The wrappers only call plain functions elsewhere.
+Every run of ``net_segment`` imports this module at its start: imports that take time are inside
+functions.
 """
 
 import contextlib
 import functools
 import gc
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from niftynet_ext.core import checkpoints
 
+# NiftyNet is untyped: its objects (modules, driver, application, parameters) are Any
 
-def wrap_driver(module):
-    """Checks before the graph, seeds, imported code left out of Python's search for garbage, and a
-    signal when a run is over.
+
+def wrap_driver(module: Any) -> None:
+    """Add checks, seeds and the signal at the end of a run to NiftyNet's driver.
 
     :param module: ``niftynet.engine.application_driver``
     """
@@ -26,14 +31,15 @@ def wrap_driver(module):
     )
 
     @functools.wraps(initialise)
-    def initialise_application(self, workflow_param, data_param=None):
-        return prepare(self, initialise, workflow_param, data_param)
+    def initialise_application(self: Any, workflow_param: Any, data_param: Any = None) -> None:
+        prepare(self, initialise, workflow_param, data_param)
 
     @functools.wraps(run)
-    def run_application(self, application, graph=None):
+    def run_application(self: Any, application: Any, graph: Any = None) -> Any:
         from niftynet_ext.training.signals import RUN_ENDED
 
-        gc.freeze()  # all of TensorFlow's code, which Python would search for garbage: 0.2 s a time
+        # keep all imported code out of Python's garbage collections, 0.2 s each with TensorFlow's
+        gc.freeze()
         try:
             return run(self, application, graph)
         finally:
@@ -41,7 +47,7 @@ def wrap_driver(module):
             RUN_ENDED.send(application)
 
     @functools.wraps(infer_latest)
-    def infer_latest_model_file(folder):
+    def infer_latest_model_file(folder: str) -> int:
         number = checkpoints.latest(os.path.dirname(folder))
         return infer_latest(folder) if number is None else number
 
@@ -50,8 +56,8 @@ def wrap_driver(module):
     module.infer_latest_model_file = infer_latest_model_file
 
 
-def prepare(driver, initialise, workflow, inputs):
-    """NiftyNet's ``initialise_application`` with, for its commands, checks and seeds around it.
+def prepare(driver: Any, initialise: Callable[..., Any], workflow: Any, inputs: Any) -> None:
+    """Run NiftyNet's ``initialise_application``; for NiftyNet's commands, with checks and seeds.
 
     :param driver: NiftyNet's ``ApplicationDriver``
     :param initialise: its own method
@@ -59,51 +65,82 @@ def prepare(driver, initialise, workflow, inputs):
     :param inputs: NiftyNet's dict of input section to parameters
     :raises RefusedError: a mistake in the settings or the data
     """
-    from niftynet_ext.checks import preflight, preflight_files
+    from niftynet_ext.checks import preflight
     from niftynet_ext.core.choices import OFF
     from niftynet_ext.layer import precision
     from niftynet_ext.training import seeds
-    from niftynet_ext.training.meter import Meter
 
     if not isinstance(workflow, dict) or "CONFIG_FILE" not in workflow:
-        return initialise(driver, workflow, inputs)  # not from a command: a program that knows
-    system, train = workflow["SYSTEM"], workflow.get("TRAINING")
+        initialise(driver, workflow, inputs)  # called by a program, not by one of the commands
+        return
+    system = workflow["SYSTEM"]
     training = "training".startswith(system.action.lower())
     seed = getattr(system, "seed", -1)
     preflight.check_settings(workflow, inputs, training)
     precision.choose(getattr(workflow.get("NETWORK"), "mixed_precision", OFF))
-    # NiftyNet hands its driver's attributes to every event handler
-    driver.seed = seed
-    driver.meter = Meter()
-    driver.inference_param = workflow.get("INFERENCE")
-    driver.whole_volume_validation_every_n = getattr(train, "whole_volume_validation_every_n", -1)
-    start = 0
-    if training:
-        start = train.starting_iter
-        start = checkpoints.latest(system.model_dir) if start < 0 else start
+    add_handler_parameters(driver, workflow, seed)
+    start = first_iteration(workflow) if training else 0
     if seed >= 0:
         seeds.seed_process(seed, start)
     with checked_split(driver.data_partitioner, workflow, training):
         initialise(driver, workflow, inputs)
     driver.app.model_dir = system.model_dir  # where the fast sampler may write
     if inputs and driver.app.readers:
-        preflight_files.check_files(driver.app, inputs, training)
-        if training and hasattr(driver.app, "segmentation_param"):
-            preflight_files.check_labels(driver.app, system.model_dir)
-        if training and driver.whole_volume_validation_every_n > 0:
-            preflight_files.check_whole_volumes(driver.app, inputs, driver.inference_param)
+        check_data(driver, inputs, training)
     if seed >= 0:
         seeds.seed_application(driver.app, seed, start)
     if training and inputs:  # after all checks: a training that is refused leaves no note
         from niftynet_ext.training import preparation
 
         preparation.note(system.model_dir, inputs)
-    return None
+
+
+def add_handler_parameters(driver: Any, workflow: Any, seed: int) -> None:
+    """Set what this project's event handlers need: NiftyNet passes its driver's attributes to them.
+
+    :param driver: NiftyNet's ``ApplicationDriver``
+    :param workflow: NiftyNet's dict of section to parameters
+    :param seed: ``seed`` of [SYSTEM]
+    """
+    from niftynet_ext.training.meter import Meter
+
+    driver.seed = seed
+    driver.meter = Meter()
+    driver.inference_param = workflow.get("INFERENCE")
+    driver.whole_volume_validation_every_n = getattr(
+        workflow.get("TRAINING"), "whole_volume_validation_every_n", -1
+    )
+
+
+def first_iteration(workflow: Any) -> int:
+    """Return the iteration of the checkpoint that a training starts from; 0 without one.
+
+    :param workflow: NiftyNet's dict of section to parameters
+    """
+    start = int(workflow["TRAINING"].starting_iter)
+    return start if start >= 0 else checkpoints.latest(workflow["SYSTEM"].model_dir) or 0
+
+
+def check_data(driver: Any, inputs: Any, training: bool) -> None:
+    """Check the images and labels that NiftyNet's readers have found.
+
+    :param driver: NiftyNet's ``ApplicationDriver``
+    :param inputs: NiftyNet's dict of input section to parameters
+    :param training: whether the action is ``train``
+    :raises RefusedError: a mistake in the data
+    """
+    from niftynet_ext.checks import preflight_files, preflight_labels
+
+    preflight_files.check_files(driver.app, inputs, training)
+    if training and hasattr(driver.app, "segmentation_param"):
+        preflight_labels.check_labels(driver.app, driver.app.model_dir)
+    if training and driver.whole_volume_validation_every_n > 0:
+        preflight_files.check_whole_volumes(driver.app, inputs, driver.inference_param)
 
 
 @contextlib.contextmanager
-def checked_split(partitioner, workflow, training):
-    """While NiftyNet's partitioner is asked for the sets, check them before they are used.
+def checked_split(partitioner: Any, workflow: Any, training: bool) -> Iterator[None]:
+    """Let NiftyNet's partitioner check lists and split before they are used.
 
     :param partitioner: NiftyNet's ``ImageSetsPartitioner``, one for the whole process
     :param workflow: NiftyNet's dict of section to parameters
@@ -121,9 +158,14 @@ def checked_split(partitioner, workflow, training):
     phase = getattr(workflow.get("INFERENCE"), "dataset_to_infer", "")
     task = vars(workflow.get("CUSTOM") or object)
     names = ("image", "label", "weight", "sampler") if training else ("image",)
-    read = [section for name in names for section in task.get(name) or ()]
+    sections_read = [section for name in names for section in task.get(name) or ()]
 
-    def checked(data_param, new_partition=False, data_split_file=None, ratios=None):
+    def checked(
+        data_param: Any,
+        new_partition: bool = False,
+        data_split_file: Any = None,
+        ratios: Any = None,
+    ) -> Any:
         check_split_file(data_split_file, new_partition)
         check_lists(data_param)
         result = initialise(data_param, new_partition, data_split_file, ratios)
@@ -132,8 +174,10 @@ def checked_split(partitioner, workflow, training):
         used = used_sets(training, phase)
         check_rows(
             files,
-            [one for one in read if one in files.columns],
-            {one for one, name in split.items() if name in used} if split and used else None,
+            [section for section in sections_read if section in files.columns],
+            {subject for subject, name in split.items() if name in used}
+            if split and used
+            else None,
         )
         check_sets(
             list(files.iloc[:, 0]),
@@ -152,17 +196,17 @@ def checked_split(partitioner, workflow, training):
         del partitioner.initialise
 
 
-def check_folder_when_resolved(module):
-    """Take the folder of a training before NiftyNet writes its settings there.
+def check_folder_when_resolved(module: Any) -> None:
+    """Lock the folder of a training before NiftyNet writes its settings there.
 
-    A folder that cannot be written or is in use is refused with nothing in it changed.
+    A folder that cannot be written or is in use is refused, and nothing in it is changed.
 
     :param module: ``niftynet.io.misc_io``
     """
     resolve = module.resolve_module_dir
 
     @functools.wraps(resolve)
-    def resolve_module_dir(module_dir_str, create_new=False):
+    def resolve_module_dir(module_dir_str: str, create_new: bool = False) -> Any:
         from niftynet_ext.checks.preflight import check_writable
         from niftynet_ext.training import lock
 
@@ -170,7 +214,7 @@ def check_folder_when_resolved(module):
             folder = resolve(module_dir_str, create_new)
         except OSError:
             if create_new:
-                check_writable(module_dir_str)  # says why
+                check_writable(module_dir_str)  # its message says why
             raise
         if create_new:
             check_writable(folder)

@@ -1,4 +1,4 @@
-"""TensorFlow 1 style fixtures, a graph of its own for each test; checkpoints, jobs, patients."""
+"""Fixtures in the style of TensorFlow 1, with a new graph for each test; jobs and studies."""
 
 import sys
 

@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 
 IDS = tuple(f"{number:03d}" for number in range(1, 7))
-PHASES = ("Training",) * 4 + ("Validation", "Inference")
+TOY_SETS = ("Training",) * 4 + ("Validation", "Inference")
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
 
 INI = """
@@ -119,8 +119,10 @@ class Job:
             self.save("labels", subject, label)
             self.save("images", subject, random.normal(0, 30, label.shape) + 200.0 * label)
         for csv, name in (("ct", "images"), ("label", "labels")):
-            self.write(f"{csv}.csv", [f"{s},{folder}/{name}/{s}.nii.gz" for s in IDS])
-        self.write("split.csv", map(",".join, zip(IDS, PHASES, strict=True)))
+            self.write(
+                f"{csv}.csv", [f"{subject},{folder}/{name}/{subject}.nii.gz" for subject in IDS]
+            )
+        self.write("split.csv", map(",".join, zip(IDS, TOY_SETS, strict=True)))
         self.write("net.ini", [INI])
         self.write("toynet.py", [NETWORK])
 
@@ -151,7 +153,7 @@ class Job:
         self.set("SYSTEM", event_handler=", ".join([ini["SYSTEM"]["event_handler"], *names]))
 
     def start(self, command, *words, log="output.log", **environment):
-        """Start a script of this environment in a process group of its own, printing to ``log``."""
+        """Start a script of this environment in its own process group, printing to ``log``."""
         script = Path(sys.executable).with_name(command)
         path = os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", ""), os.getcwd()])
         with open(self.folder / log, "w") as output:
@@ -173,22 +175,18 @@ class Job:
                 kill(process)
 
     def run(self, *words, **environment):
-        """
-        :return: exit code, and all that was printed
-        """
+        """Run a script to its end; return its exit code and all that was printed."""
         code = self.start(*words, **environment).wait(timeout=300)
         text = (self.folder / "output.log").read_text()
         print(text)
         return code, text
 
     def net_segment(self, action, *flags, **environment):
-        """
-        :return: exit code and output of NiftyNet's own command
-        """
+        """Run NiftyNet's own command; return its exit code and output."""
         return self.run("net_segment", action, "-c", "net.ini", *flags, **environment)
 
     def rounds(self, plan, *flags):
-        """:return: words of a training in rounds"""
+        """Return the words of a training in rounds."""
         return [
             "python",
             "-m",
@@ -203,10 +201,7 @@ class Job:
 
 
 def losses(text, phase="training"):
-    """
-    :param text: output of ``console_logger``
-    :return: list of (iteration, total loss) as printed
-    """
+    """Return (iteration, total loss) as ``console_logger`` printed them."""
     return re.findall(rf"{phase} iter (\d+), total_loss=([^,]+),", text)
 
 
@@ -217,12 +212,7 @@ def kill(process):
 
 
 def wait_until(condition, process, seconds=120):
-    """
-    :param condition: function
-    :param process: a process that may end before
-    :param seconds: patience
-    :return: whether the condition came true
-    """
+    """Return whether the condition came true before the process or the time ended."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         if condition():

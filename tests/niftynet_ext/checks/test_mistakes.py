@@ -1,5 +1,6 @@
 """Each mistake gets one clear line before the graph is built: NiftyNet's own main, in-process."""
 
+import json
 import os
 
 import nibabel
@@ -11,9 +12,7 @@ from tests.support.toy import AFFINE, IDS, write_checkpoint
 
 
 def refused(main, *words):
-    """
-    :return: the one line of a refusal
-    """
+    """Return the single line of a refusal."""
     with pytest.raises(SystemExit) as caught:
         main(*words)
     assert "\n" not in str(caught.value) and str(caught.value).startswith("error: ")
@@ -47,27 +46,27 @@ def cut_off(job):
 
 
 def zeros_lost(job):
-    job.write("split.csv", [f"{int(s)},Training" for s in IDS])
+    job.write("split.csv", [f"{int(subject)},Training" for subject in IDS])
 
 
 def stranger(job):
-    job.write("split.csv", [f"{s},Training" for s in IDS] + ["LUNG1-128,Training"])
+    job.write("split.csv", [f"{subject},Training" for subject in IDS] + ["LUNG1-128,Training"])
 
 
 def no_training(job):
-    job.write("split.csv", [f"{s},Inference" for s in IDS])
+    job.write("split.csv", [f"{subject},Inference" for subject in IDS])
 
 
 def no_validation(job):
-    job.write("split.csv", [f"{s},Training" for s in IDS])
+    job.write("split.csv", [f"{subject},Training" for subject in IDS])
 
 
 def twice(job):
-    job.write("split.csv", [f"{s},Training" for s in IDS] + ["003,Inference"])
+    job.write("split.csv", [f"{subject},Training" for subject in IDS] + ["003,Inference"])
 
 
 def phase(job):
-    job.write("split.csv", [f"{s},Trainig" for s in IDS])
+    job.write("split.csv", [f"{subject},Trainig" for subject in IDS])
 
 
 def empty_split(job):
@@ -122,9 +121,9 @@ def multiple(job):
     "mistake, line",
     [
         (label_values, "subject 002: the label has the values 255; num_classes = 2 allows 0 to 1"),
-        (background, "all 5 labels are background only"),
+        (background, r"no label has any foreground \(5 labels, "),
         (shape, r"subject 004: image and label differ in shape: \(20, 20, 16\) and \(20, 20, 15\)"),
-        (shifted, r"subject 001: image and label lie apart: .* up to 0\.50 voxels away"),
+        (shifted, r"subject 001: image and label are shifted: .* up to 0\.50 voxels apart"),
         (
             windows("(24, 16, 8)"),
             r"subject 001: the image is \(20, 20, 16\) voxels.* \(24, 16, 8\)",
@@ -142,12 +141,12 @@ def multiple(job):
         (multiple, r"is \(16, 12, 8\): toynet.ToyNet needs multiples of 8, e\.g\. \(16, 8, 8\)"),
         (
             zeros_lost,
-            "split.csv: 1, 2, 3, 4, 5 and 1 more has no image, but 001 has: a spreadsheet",
+            "split.csv has 1, 2, 3, 4, 5 and 1 more, but csv_file has 001: a spreadsheet",
         ),
-        (stranger, "split.csv: 1 subjects are in no csv_file: LUNG1-128"),
+        (stranger, "split.csv has 1 subject without images in any csv_file: LUNG1-128"),
         (no_training, "split.csv: no subject is in the set Training"),
-        (no_validation, "is in the set Validation; add some, or set validation_every_n = -1"),
-        (twice, "split.csv: 003 stands there more than once"),
+        (no_validation, "is in the set Validation. Add some, or set validation_every_n = -1"),
+        (twice, "split.csv has more than one line for 003: each subject must have one phase"),
         (phase, r"split.csv: 001 is in the set 'Trainig': did you mean 'Training'\?"),
         (empty_split, "split.csv is empty"),
         (
@@ -159,22 +158,28 @@ def multiple(job):
             "ct.csv is empty; expected lines such as 'LUNG1-001,im",
         ),
         (
-            lambda job: job.write("ct.csv", [f"{s};images/{s}.nii.gz" for s in IDS]),
+            lambda job: job.write(
+                "ct.csv", [f"{subject};images/{subject}.nii.gz" for subject in IDS]
+            ),
             "ct.csv: every line must be 'id,path'",
         ),
         (
-            lambda job: job.write("ct.csv", [f"{s},images/{s}.nii.gz" for s in (*IDS, "002")]),
-            "ct.csv: 002 stands there more than once",
+            lambda job: job.write(
+                "ct.csv", [f"{subject},images/{subject}.nii.gz" for subject in (*IDS, "002")]
+            ),
+            "ct.csv has more than one line for 002",
         ),
         (
-            lambda job: job.write("label.csv", [f"{int(s)},labels/{s}.nii.gz" for s in IDS]),
+            lambda job: job.write(
+                "label.csv", [f"{int(subject)},labels/{subject}.nii.gz" for subject in IDS]
+            ),
             r"\[LABEL\] csv_file has 1 where another list has 001: a spreadsheet",
         ),
         (
             lambda job: (job.folder / "images" / "003.nii.gz").unlink(),
             "subject 003: .*003.nii.gz does not exist",
         ),
-        (cut_off, "labels/002.nii.gz cannot be read: .* Is it cut off"),
+        (cut_off, "labels/002.nii.gz cannot be read: .* may be truncated"),
         (
             key("INFERENCE", inference_windows="gausian"),
             "gausian does not exist: did you mean 'gauss",
@@ -220,11 +225,11 @@ def multiple(job):
         (key("SYSTEM", num_gpus=1, cuda_devices="0,1"), "cuda_devices = 0,1, but TensorFlow"),
         (
             key("TRAINING", starting_iter=-1),
-            "starting_iter = -1: .* has no whole checkpoint; train",
+            "starting_iter = -1: .* has no complete checkpoint. Train",
         ),
         (
             old_network,
-            "starting_iter = 7: no whole checkpoint of that iteration in .* there are: 3",
+            "starting_iter = 7: .* no complete checkpoint of that iteration. Choose one of: 3",
         ),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -255,26 +260,27 @@ def test_one_line_without_a_traceback_and_exit_code_1(job):
         (key("LABEL", interp_order=3), "[check] labels are interpolated (interp_order = 3)"),
         (
             lambda job: write_checkpoint(job.model, 4),
-            "starting_iter = 0 begins anew and writes over",
+            "starting_iter = 0 starts again and overwrites",
         ),
         (
             lambda job: job.write("split.csv", ["001,Training", "002,Validation"]),
-            "4 subjects have images but no set, and are left out: 003, 004, 005, 006",
+            "lacks 4 subjects with images, which will not be used: 003, 004, 005, 006",
         ),
         (
             lambda job: job.write(
-                "label.csv", [f"{s},labels/{s}.nii.gz" for s in IDS if s != "002"]
+                "label.csv",
+                [f"{subject},labels/{subject}.nii.gz" for subject in IDS if subject != "002"],
             ),
-            "1 subjects are not in csv_file of [LABEL], and are left out: 002",
+            "[LABEL] csv_file lacks 1 subject, which will not be used: 002",
         ),
         (
             lambda job: job.save("labels", "003", np.zeros((20, 20, 16), np.uint8)),
-            "1 of 5 labels are background only: 003",
+            "no foreground in 1 of 5 labels: 003",
         ),
     ],
-    ids=["place", "gpu", "interpolated", "anew", "left_out", "unlabelled", "some_background"],
+    ids=["place", "gpu", "interpolated", "restart", "left_out", "unlabelled", "some_background"],
 )
-def test_what_may_be_meant_so_is_a_warning(main, job, capsys, change, line):
+def test_what_may_be_intended_is_a_warning(main, job, capsys, change, line):
     change(job)
     with pytest.raises(GraphReached):
         main()
@@ -322,16 +328,27 @@ def test_turned_and_resampled_inputs_are_no_mistake(main, job):
 
 
 def test_labels_are_read_once(main, job, monkeypatch):
-    from niftynet_ext.checks import preflight_files
+    from niftynet_ext.checks import preflight_labels
 
     with pytest.raises(GraphReached):
         main()
-    monkeypatch.setattr(preflight_files, "label_values", lambda data: [int(data.max()), 7])
+    monkeypatch.setattr(preflight_labels, "label_values", lambda data: [int(data.max()), 7])
     with pytest.raises(GraphReached):
         main()
     label = np.ones((20, 20, 16), np.uint8)
-    job.save("labels", "003", label)  # written anew: read anew
+    job.save("labels", "003", label)  # written again: read again
     assert "subject 003: the label has the values 7" in refused(main)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"schema_version": 2, "labels": {}}'])
+def test_a_cache_of_label_values_that_is_no_use_is_made_again(main, job, content):
+    cache = job.model / "label_values.json"
+    job.model.mkdir()
+    cache.write_text(content)
+    with pytest.raises(GraphReached):
+        main()
+    labels = json.loads(cache.read_text())["labels"]
+    assert len(labels) == 5 and all(entry["values"] == [0, 1] for entry in labels.values())
 
 
 @pytest.mark.parametrize("action", ["train", "inference"])
@@ -347,11 +364,11 @@ def test_inference_needs_a_checkpoint(main, job):
     job.model.mkdir()
     assert "inference_iter = -1: " in refused(main, "inference")
     write_checkpoint(job.model, 3)
-    assert "there are: 3" in refused(main, "inference", "--inference_iter", 4)
+    assert "Choose one of: 3" in refused(main, "inference", "--inference_iter", 4)
 
 
 def test_inference_needs_its_set(main, job):
     write_checkpoint(job.model, 3)
     job.set("INFERENCE", dataset_to_infer="inference")
-    job.write("split.csv", [f"{s},Training" for s in IDS])
+    job.write("split.csv", [f"{subject},Training" for subject in IDS])
     assert "no subject is in the set Inference" in refused(main, "inference")

@@ -148,9 +148,9 @@ def test_blended_windows_under_net_segment(infer):
     assert 0 < error["blended"] < 0.7 * error["grid"]
     assert 0 < error["batch"] < 0.7 * error["grid"]
     # a last batch that is filled up changes nothing
-    one = infer("one", "--inference_windows", "gaussian", "--batch_size", "1")
+    single = infer("single", "--inference_windows", "gaussian", "--batch_size", "1")
     assert infer("five", "--inference_windows", "gaussian", "--batch_size", "5") == pytest.approx(
-        one, abs=1e-6
+        single, abs=1e-6
     )
 
 

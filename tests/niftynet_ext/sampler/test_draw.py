@@ -7,7 +7,7 @@ SHAPE = (30, 24, 20)
 
 
 def draw_both(layers, seed):
-    """:return: our draw, and NiftyNet's layers after theirs, from the same random state"""
+    """Return our draw, and NiftyNet's layers after they drew from the same random state."""
     from niftynet_ext.sampler import draw
 
     np.random.seed(seed)

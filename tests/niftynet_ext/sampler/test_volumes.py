@@ -38,12 +38,12 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_told(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(ValueError, match=r"has no room for 0\.25 GB .* No space left .* raise"):
+    with pytest.raises(ValueError, match=r"has no space for 0\.25 GB .* No space left .* raise"):
         volumes.VolumeStore(0, tmp_path).get(0, lambda: {"a": np.ones(10)})
 
 
@@ -58,7 +58,7 @@ def test_made_once_and_two_at_a_time(tmp_path):
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda key: store.get(key, lambda: make(key)), [0, 1] * 20))
-    assert sorted(made) == [0, 1] and [int(one["a"][0]) for one in found] == [0, 1] * 20
+    assert sorted(made) == [0, 1] and [int(arrays["a"][0]) for arrays in found] == [0, 1] * 20
 
 
 @pytest.mark.parametrize(

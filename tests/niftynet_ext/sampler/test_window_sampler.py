@@ -58,13 +58,13 @@ def test_windows_are_those_of_niftynet(make_reader, layers, make_sampler, names,
     # shrunk by 40 % the window would not fit
     shape = tuple(2 * n for n in SHAPE) if "shrink" in names else SHAPE
     reader = make_reader(layers(names), order, shape)
-    ours, theirs = make_sampler(reader), stock(reader)
+    ours, niftynets = make_sampler(reader), stock(reader)
     apart, labels = [], []
     for seed in range(6):
         np.random.seed(seed)
         found = ours(seed % 2)
         np.random.seed(seed)
-        expected = theirs(seed % 2)
+        expected = niftynets(seed % 2)
         assert list(found) != [] and set(found) == set(expected)
         for name in ("image_location", "label_location"):
             assert np.array_equal(found[name], expected[name])

@@ -73,10 +73,10 @@ def test_a_shared_meter_counts_an_iteration_once(handler):
     for iteration, loss in ((1, 1.0), (2, 0.0)):
         step = message(iteration, loss)
         if iteration == 1:
-            meter.tell(step)
+            meter.finish(step)
         clock.now += 1.0
         made.on_iteration(None, iter_msg=step)
-        meter.tell(step)
+        meter.finish(step)
     assert (meter.iterations, meter.average) == (2, pytest.approx(0.95))
 
 
@@ -90,15 +90,25 @@ def test_one_line_is_rewritten_on_a_terminal(handler):
     assert out.getvalue().count("\r\033[K") == 3 and out.getvalue().count("\n") == 1
 
 
-def test_inference_counts_windows(handler):
+@pytest.mark.parametrize("checkpoint", [0, 100])
+def test_inference_counts_batches_from_its_start_whatever_the_checkpoint(handler, checkpoint):
+    """The driver's initial_iter is the number of the checkpoint; NiftyNet's messages begin at 0."""
+    from niftynet.engine.application_iteration import IterationMessageGenerator
+
     out = io.StringIO()
-    made, clock = handler(out, is_training_action=False)
-    clock.now += 6.0
-    made.on_iteration(None, iter_msg=message(2, phase="inference"))
-    assert out.getvalue() == "[infer] 3 windows, 2.00 s each\n"
+    made, clock = handler(out, initial_iter=checkpoint, is_training_action=False)
+    messages = IterationMessageGenerator(initial_iter=checkpoint, is_training_action=False)()
+    for step in (next(messages), next(messages), next(messages)):
+        clock.now += 6.0
+        made.on_iteration(None, iter_msg=step)
+    assert out.getvalue().splitlines() == [
+        "[infer] 1 batch, 6.00 s each",
+        "[infer] 2 batches, 6.00 s each",
+        "[infer] 3 batches, 6.00 s each",
+    ]
 
 
-def test_waiting_for_data_is_told_from_computing(tf, handler, monkeypatch):
+def test_waiting_for_data_is_measured_apart_from_computing(tf, handler, monkeypatch):
     """A batch that takes 0.2 s, and a step of 0.2 s: half of the time is waiting."""
     import time
 
@@ -124,9 +134,9 @@ def test_waiting_for_data_is_told_from_computing(tf, handler, monkeypatch):
     with tf.Session() as session:
         for _ in range(3):
             step = SimpleNamespace(ops_to_run={})
-            meter.ask(sender, step)
+            meter.start(sender, step)
             step.current_iter_output = session.run(step.ops_to_run)
-            meter.tell(step)
+            meter.finish(step)
     assert CONSOLE in step.ops_to_run
     assert meter.waiting == pytest.approx(0.6, abs=0.15)
     assert meter.waiting_share == pytest.approx(0.5, abs=0.15)

@@ -65,10 +65,7 @@ def test_the_split(main, job):
 
 
 def train(job, iterations, **keys):
-    """
-    :param keys: of [SYSTEM]
-    :return: the losses of training and validation as printed, to the last digit
-    """
+    """Return the losses of training and validation as printed, to the last digit."""
     job.set("SYSTEM", **keys)
     code, text = job.net_segment("train", "--max_iter", iterations, "--save_every_n", 100)
     assert code == 0

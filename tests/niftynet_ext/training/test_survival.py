@@ -1,4 +1,4 @@
-"""Trainings killed, interrupted, out of disk or out of numbers; in processes of their own."""
+"""Trainings killed, interrupted, on a full disk or with a NaN; each in its own process."""
 
 import json
 import random
@@ -64,7 +64,7 @@ def survive(job, kills, switch, seed):
 
 
 def check(job, calls, switch):
-    """Every call goes on where the last whole checkpoint was, with the loss of that iteration."""
+    """Every call resumes from the last complete checkpoint, with the loss of that iteration."""
     reached = 0
     for loss, first, last, iterations in calls:
         assert (loss, last) == (
@@ -153,10 +153,10 @@ def test_a_full_disk_keeps_the_best_checkpoint(job):
     record = {**json.loads((best / "best.json").read_text()), "dice": -1.0}  # any beats it
     (best / "best.json").write_text(json.dumps(record))
 
-    go_on = job.rounds("DiceForeground:8")
+    resume = job.rounds("DiceForeground:8")
     ini = (job.folder / "net.ini").read_text()
     job.write("net.ini", [ini.replace("model_saver,", "")])  # else its refusal comes last
-    code, text = job.run(*go_on, FULL="1")
+    code, text = job.run(*resume, FULL="1")
     assert code == 1 and "Traceback" not in text
     assert re.search(
         r"^error: .*best/models/model.ckpt-4 could not be written: .*File too large",
@@ -167,7 +167,7 @@ def test_a_full_disk_keeps_the_best_checkpoint(job):
 
     # no new best, so that only the events for TensorBoard are to be written
     (best / "best.json").write_text(json.dumps({**record, "dice": 2.0}))
-    code, text = job.run(*go_on, FULL="1")
+    code, text = job.run(*resume, FULL="1")
     assert code == 1
     assert re.search(
         r"^error: .*_whole_volume could not be written: .*File too large", text, re.MULTILINE
@@ -177,7 +177,7 @@ def test_a_full_disk_keeps_the_best_checkpoint(job):
     assert checkpoints.whole(best) == checkpoints.whole(job.model) == [2]
 
     job.write("net.ini", [ini])
-    assert job.run(*go_on)[0] == 0
+    assert job.run(*resume)[0] == 0
     found = json.loads((best / "best.json").read_text())
     assert checkpoints.whole(best) == [found["iteration"]] and found["iteration"] > 2
     assert not writing(job) and not list((best / "models").glob("*.tempstate*"))
@@ -189,8 +189,8 @@ def test_a_nan_loss_names_the_iteration_the_subjects_and_the_checkpoint(job):
     code, text = job.net_segment("train", "--starting_iter", "-1", "--max_iter", "500")
     assert code == 1 and "Traceback" not in text
     iteration, subjects, saved = re.search(
-        r"^error: the \w+ of training iteration (\d+) is.*; subjects of the batch: ([\d, ]+)\. .* "
-        r"go back to checkpoint (\d+) ",
+        r"^error: the \w+ is .*in training iteration (\d+); subjects of the batch: ([\d, ]+)\. .* "
+        r"resume from checkpoint (\d+) ",
         text,
         re.MULTILINE,
     ).groups()
