@@ -30,7 +30,7 @@ from data_prep.core.engine import Engine
 from data_prep.core.errors import DataError
 from data_prep.core.progress import Progress
 from data_prep.core.workers import Failure
-from data_prep.dicom_in.patient import PatientData, ReadOptions, read_patient
+from data_prep.dicom_in.patient import PatientData, read_patient
 from data_prep.dicom_in.scan import PatientFiles
 from data_prep.pictures import contact_sheet
 
@@ -120,23 +120,23 @@ def check_cohort(
     return report
 
 
-def check_patient(job_of_patient: CheckJob) -> Checked:
+def check_patient(check_job: CheckJob) -> Checked:
     """Read a patient as ``preprocess`` would and measure it; writes nothing."""
-    parameters = job_of_patient.parameters
+    parameters = check_job.parameters
     reading = replace(parameters.reading(), compare_sources=True)
     try:
-        data = read_patient(job_of_patient.patient, parameters.rule(), reading)
+        data = read_patient(check_job.patient, parameters.rule(), reading)
     except DataError as error:
-        return _refused(job_of_patient, str(error))
+        return _refused(check_job, str(error))
     except MemoryError:  # whoever set the bound says what to do
         raise
     except Exception as error:  # a fault of ours must not hide the other patients
-        return _refused(job_of_patient, f"Unexpected {type(error).__name__}: {error}")
+        return _refused(check_job, f"Unexpected {type(error).__name__}: {error}")
     volume, spacing_mm = data.volume, geometry.spacing_mm(data.volume.affine_lps)
     found = lungs.find_lungs(volume.array, spacing_mm)
     profile = fingerprint.of_patient(volume.array, data.label, spacing_mm)
     measured = _measure_ct(data, profile) | _measure_label(data, found, profile)
-    entry = CheckedPatient(**(_known_before_reading(job_of_patient) | measured))
+    entry = CheckedPatient(**(_known_before_reading(check_job) | measured))
     for text in (*data.warnings, *findings(entry)):
         entry = entry.with_finding(text)
     tile = contact_sheet.make_tile(volume.array, data.label, volume.affine_lps, found)
@@ -144,30 +144,31 @@ def check_patient(job_of_patient: CheckJob) -> Checked:
     return Checked(entry, tile, profile, digest)
 
 
-def _known_before_reading(job_of_patient: CheckJob) -> dict[str, Any]:
+def _known_before_reading(check_job: CheckJob) -> dict[str, Any]:
     """Return the fields of :class:`CheckedPatient` that need no pixels."""
-    patient = job_of_patient.patient
+    patient = check_job.patient
+    warnings = job.unreadable_warning(patient.unreadable)
     series = [
         SeriesFound(series_uid=series.series_uid, files=len(series.slices))
         for series in patient.series.values()
     ]
     return {
-        "id": job_of_patient.patient_id,
+        "id": check_job.patient_id,
         "source": patient.source,
-        "verdict": Verdict.OK,
+        "verdict": Verdict.WARN if warnings else Verdict.OK,
         "series_found": series,
         "found": {
             "CT": len(series),
             "RTSTRUCT": len(patient.structure_paths),
             "SEG": len(patient.seg_paths),
         },
-        "findings": job.unreadable_warning(patient.unreadable),
+        "findings": warnings,
     }
 
 
-def _refused(job_of_patient: CheckJob, reason: str) -> Checked:
+def _refused(check_job: CheckJob, reason: str) -> Checked:
     refusal = {"verdict": Verdict.REFUSED, "findings": [reason]}
-    return Checked(CheckedPatient(**(_known_before_reading(job_of_patient) | refusal)))
+    return Checked(CheckedPatient(**(_known_before_reading(check_job) | refusal)))
 
 
 def _measure_ct(data: PatientData, profile: fingerprint.Profile) -> dict[str, Any]:
@@ -284,9 +285,7 @@ def _note_copies(checked: list[Checked]) -> list[Checked]:
     return noted
 
 
-def _note_expected(
-    entries: list[CheckedPatient], sources: tuple[str, ...]
-) -> list[CheckedPatient]:
+def _note_expected(entries: list[CheckedPatient], sources: tuple[str, ...]) -> list[CheckedPatient]:
     """Note how many series of each kind were expected, and a finding where some are missing.
 
     That is what most patients of the cohort have (the least of equally frequent numbers): one CT,
