@@ -129,7 +129,7 @@ def read_pair(
 def to_grid(
     probability: np.ndarray,
     probability_affine: np.ndarray,
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     affine: np.ndarray,
     coarse: GridRecord | None = None,
 ) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A trained NiftyNet model as a folder: what it was trained with, its checkpoint, its inference.
 
-The folder alone is enough: ``settings_training.txt``, which NiftyNet writes there, holds all keys of
-the ini file and flags of the training. Nothing is written into it. NiftyNet runs in a separate
+The folder alone is enough: ``settings_training.txt``, which NiftyNet writes there, holds all keys
+of the ini file and flags of the training. Nothing is written into it. NiftyNet runs in a separate
 process: this module never imports it.
 """
 
