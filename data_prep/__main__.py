@@ -206,16 +206,18 @@ def _engine(options: argparse.Namespace) -> engine.Engine:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from data_prep.cohort import check, check_table
+    from data_prep.cohort import check, check_report, check_table
 
     parameters = job.Parameters(**_reading(options))
     result = check.check_cohort(options.dicom, options.out, parameters, _engine(options))
-    check_table.report(result, _console())
+    check_table.print_check(result, _console())
     print(
-        f"Look at {options.out / check.SHEET}; all numbers are in {options.out / check.REPORT}. "
+        f"Look at {options.out / check.SHEET_FILE}; all numbers are in "
+        f"{options.out / check_report.CHECK_FILE}. "
         f"Next: python -m data_prep preprocess --dicom {options.dicom} --out data"
     )
-    return 0 if result["verdicts"]["refused"] < len(result["patients"]) else 1
+    refused = result.verdicts[check_report.Verdict.REFUSED]
+    return 0 if refused < len(result.patients) else 1
 
 
 def _preprocess(options: argparse.Namespace) -> int:
@@ -226,18 +228,18 @@ def _preprocess(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     manifest = cohort.prepare_cohort(options.dicom, options.out, parameters, _engine(options))
-    cohort.report(manifest, _console())
-    usable = [record for record in manifest["patients"] if record["status"] == "ok"]
+    cohort.print_manifest(manifest, _console())
+    usable = manifest.usable
     if not usable:
         print(
-            f"data_prep preprocess: none of {len(manifest['patients'])} patients is usable; the "
+            f"data_prep preprocess: none of {len(manifest.patients)} patients is usable; the "
             f"reasons are in {options.out / 'manifest.json'}.",
             file=sys.stderr,
         )
         return 1
-    labelled = any(record["roi"] for record in usable)
+    labelled = any(record.roi for record in usable)
     print(
-        f"{len(usable)} of {len(manifest['patients'])} patients are in {options.out}. "
+        f"{len(usable)} of {len(manifest.patients)} patients are in {options.out}. "
         f"{_next_step(options.out.resolve(), labelled)}"
     )
     return 0
@@ -325,25 +327,29 @@ def _restore(options: argparse.Namespace) -> int:
     from data_prep.cohort import restore as export
 
     result = export.restore_cohort(options.data, options.predictions, options.out, options.postfix)
-    export.report(result, _console())
-    print(f"{len(result['scores'])} masks and scores.csv are in {options.out}.")
-    return 1 if result["failed"] else 0
+    export.print_scores(result, _console())
+    print(f"{len(result.scores)} masks and scores.csv are in {options.out}.")
+    return 1 if result.failed else 0
 
 
 def _segment(options: argparse.Namespace) -> int:
     from niftynet_ext.study import segment
 
-    choice = segment.Options(
-        options.label, options.series, _resampling(options), options.steps, options.windows
+    choice = segment.SegmentOptions(
+        options.label,
+        options.series,
+        **_resampling(options),
+        steps=options.steps,
+        windows=options.windows,
     )
     summary = segment.segment(options.dicom, options.model, options.out, choice)
-    for text in summary["warnings"]:
+    for text in summary.warnings:
         print(f"warning: {text}", file=sys.stderr)
     print(
-        f"{summary['volume_ml']:.1f} mL of tumour (highest probability "
-        f"{summary['max_probability']:.3f}). The mask is in {options.out}: {segment.SEG}, "
-        f"{segment.RTSTRUCT}, {segment.NIFTI}; look at {segment.OVERLAY} first. "
-        f"{summary['notice']}."
+        f"{summary.volume_ml:.1f} mL of tumour (highest probability "
+        f"{summary.max_probability:.3f}). The mask is in {options.out}: {segment.SEG_FILE}, "
+        f"{segment.RTSTRUCT_FILE}, {segment.NIFTI_FILE}; look at {segment.OVERLAY_FILE} first. "
+        f"{summary.notice}."
     )
     return 0
 

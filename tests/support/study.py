@@ -1,12 +1,12 @@
 """Folders of references and predictions, written as NIfTI."""
 
-import json
-
 import nibabel as nib
 import numpy as np
 
+from data_prep.cohort.manifest import GridRecord, Status
 from data_prep.core import resample
 from niftynet_ext.study.scoring import Model
+from tests.support.manifests import record_of, write_manifest_of
 from tests.support.shapes import ball
 
 SHAPE, SPACING = (24, 22, 8), (1.0, 1.0, 3.0)
@@ -38,26 +38,25 @@ class Study:
         self.model = Model(
             "densehighres3dnet_v1", 60000, folder / "densehighres3dnet_v1" / "inference_60000"
         )
+        grid = resample.reduced_grid(SHAPE, AFFINE, 2)
+        grids = {
+            "native": GridRecord.of(SHAPE, AFFINE),
+            "coarse": GridRecord.of(grid.shape, grid.affine),
+        }
         records = []
         for one, group in self.sets.items():
             write(self.references / f"native/{one}_label.nii.gz", tumour().astype(np.uint8))
             self.predict(one, tumour(1.0))
-            records.append(
-                {
-                    "id": one,
-                    "status": "ok",
-                    "phase": group,
-                    "files": {
-                        "native_label": f"native/{one}_label.nii.gz",
-                        "image": f"images/{one}.nii.gz",
-                    },
-                }
-            )
+            files = {
+                "native_label": f"native/{one}_label.nii.gz",
+                "image": f"images/{one}.nii.gz",
+            }
+            records.append(record_of(one, group, files=files, **grids))
         records += [
-            {"id": "D", "status": "ok", "phase": "Inference", "files": {}},
-            {"id": "E", "status": "refused", "phase": None, "files": {}},
+            record_of("D", "Inference", **grids),
+            record_of("E", status=Status.REFUSED),
         ]
-        (self.references / "manifest.json").write_text(json.dumps({"patients": records}))
+        write_manifest_of(self.references, records)
 
     def predict(self, one, mask, model=None, affine=AFFINE):
         """Write a mask (or probabilities) as a model's prediction of patient ``one``."""

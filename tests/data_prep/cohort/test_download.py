@@ -20,7 +20,7 @@ pytest.importorskip("idc_index_data", reason="needs pip install idc-index")
 def series(name="P1", modality="CT", count=3, size=1000):
     """Return a series of the index, and its files on the server."""
     content = {f"bucket/{name}{modality}/{k}.dcm": os.urandom(size + k) for k in range(count)}
-    return content, download.Series(
+    return content, download.IndexedSeries(
         name,
         modality,
         "1.2",
@@ -63,11 +63,11 @@ def test_files_of_a_real_patient_are_whole_to_the_byte(index, real_data, tmp_pat
         (tmp_path / one.folder).parent.mkdir(exist_ok=True)
         (tmp_path / one.folder).symlink_to(real_data / "LUNG1-001" / folder)
         assert download.shortcoming(one, tmp_path) == ""
-    assert "found 0 files of 0 bytes" in download.shortcoming(seg, tmp_path)
+    assert "found 0 files with 0 bytes" in download.shortcoming(seg, tmp_path)
 
 
 def test_unknown_patients_and_collections_are_named(index):
-    with pytest.raises(DataError, match=r"1 of 2 .* LUNG1-999\. .* like LUNG1-001"):
+    with pytest.raises(DataError, match=r"1 of 2 patients, LUNG1-999\. .* like LUNG1-001"):
         download.of_patients(index, ["LUNG1-001", "LUNG1-999"])
     with pytest.raises(DataError, match="collection 'nope'"):
         download.read_index("nope")
@@ -98,7 +98,7 @@ def test_a_broken_transfer_is_named_and_taken_up_again(tmp_path, monkeypatch):
     with serve(content) as bucket:
         bucket.broken = {"bucket/P1CT/1.dcm"}
         left = download.download([one], tmp_path, bucket.url)
-        assert left[0].startswith("P1 CT: found 2 files of 2,002 bytes in P1/CT_1.2, expected 3")
+        assert left[0].startswith("P1 CT: found 2 files with 2,002 bytes in P1/CT_1.2, expected 3")
         assert "P1CT/1.dcm" in left[1]
         bucket.broken = set()
         assert download.download([one], tmp_path, bucket.url) == []
@@ -132,8 +132,8 @@ def test_after_a_kill_the_rest_is_fetched(tmp_path, root):
 
 def test_no_room_is_said_before_a_byte_is_fetched(tmp_path):
     _, one = series()
-    huge = download.Series(**{**vars(one), "size_bytes": 10**18})
-    with pytest.raises(DataError, match=r"1000000000\.0 GB are to be fetched"):
+    huge = download.IndexedSeries(**{**vars(one), "size_bytes": 10**18})
+    with pytest.raises(DataError, match=r"1000000000\.0 GB must be fetched"):
         download.download([huge], tmp_path, "http://127.0.0.1:1")
 
 
@@ -155,4 +155,4 @@ def test_command_shows_size_and_licence_first_and_asks(tmp_path, monkeypatch, ca
         monkeypatch.setattr(download, "RETRIES", 0)
         (tmp_path / "out" / one.folder / "0.dcm").unlink()
         assert main([*arguments, "--yes"]) == 1
-        assert "P1 CT: found 1 files" in capsys.readouterr().err
+        assert "P1 CT: found 1 file with" in capsys.readouterr().err
