@@ -212,12 +212,11 @@ def _check(options: argparse.Namespace) -> int:
     result = check.check_cohort(options.dicom, options.out, parameters, _engine(options))
     check_table.print_check(result, _console())
     print(
-        f"Look at {options.out / check.SHEET_FILE}; all numbers are in "
-        f"{options.out / check_report.CHECK_FILE}. "
+        f"Look at {options.out / check.SHEET}; all numbers are in "
+        f"{options.out / check_report.REPORT}. "
         f"Next: python -m data_prep preprocess --dicom {options.dicom} --out data"
     )
-    refused = result.verdicts[check_report.Verdict.REFUSED]
-    return 0 if refused < len(result.patients) else 1
+    return 0 if result.usable else 1
 
 
 def _preprocess(options: argparse.Namespace) -> int:
@@ -347,8 +346,8 @@ def _segment(options: argparse.Namespace) -> int:
         print(f"warning: {text}", file=sys.stderr)
     print(
         f"{summary.volume_ml:.1f} mL of tumour (highest probability "
-        f"{summary.max_probability:.3f}). The mask is in {options.out}: {segment.SEG_FILE}, "
-        f"{segment.RTSTRUCT_FILE}, {segment.NIFTI_FILE}; look at {segment.OVERLAY_FILE} first. "
+        f"{summary.max_probability:.3f}). The mask is in {options.out}: {segment.SEG}, "
+        f"{segment.RTSTRUCT}, {segment.NIFTI}; look at {segment.OVERLAY} first. "
         f"{summary.notice}."
     )
     return 0

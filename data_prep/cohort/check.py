@@ -34,7 +34,7 @@ from data_prep.dicom_in.patient import PatientData, read_patient
 from data_prep.dicom_in.scan import PatientFiles
 from data_prep.pictures import contact_sheet
 
-SHEET_FILE = "contact.png"
+SHEET = "contact.png"
 """The contact sheet, in the folder that ``--out`` names."""
 
 LARGEST_STEP_MM = 5.0
@@ -116,7 +116,7 @@ def check_cohort(
     write_report(report, out_dir)
     tiles = [result.tile for result in checked]
     captions = [_caption(entry, tile) for entry, tile in zip(entries, tiles, strict=True)]
-    contact_sheet.draw(captions, out_dir / SHEET_FILE)
+    contact_sheet.draw(captions, out_dir / SHEET)
     return report
 
 

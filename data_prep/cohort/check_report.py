@@ -8,10 +8,10 @@ from data_prep.cohort.fingerprint import Fingerprint
 from data_prep.cohort.manifest import RoiRuleRecord, Vector
 from data_prep.core.contracts import KEY, Contract, Part
 
-CHECK_FILE = "check.json"
+REPORT = "check.json"
 """The file of a :class:`CheckReport`, in the folder that ``--out`` names."""
 
-ADVICE = "Run check again."
+_ADVICE = "Run check again."
 
 
 class Verdict(str, Enum):
@@ -84,6 +84,11 @@ class CheckReport(Contract):
     fingerprint: Fingerprint
     patients: tuple[CheckedPatient, ...]
 
+    @property
+    def usable(self) -> tuple[CheckedPatient, ...]:
+        """Return the patients that are not refused."""
+        return tuple(item for item in self.patients if item.verdict is not Verdict.REFUSED)
+
     def as_json(self) -> dict[str, Any]:
         """Return the file's content, its schema number first, without what was not measured."""
         return {KEY: self.SCHEMA} | self.model_dump(mode="json", exclude_unset=True)
@@ -94,9 +99,9 @@ def read_report(out_dir: Path) -> CheckReport:
 
     :raises DataError: it is absent, damaged, or of a newer schema.
     """
-    return CheckReport.read(out_dir / CHECK_FILE, ADVICE)
+    return CheckReport.read(out_dir / REPORT, _ADVICE)
 
 
 def write_report(report: CheckReport, out_dir: Path) -> None:
     """Write the report, whole or not at all."""
-    report.write(out_dir / CHECK_FILE)
+    report.write(out_dir / REPORT)

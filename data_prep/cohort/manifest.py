@@ -14,13 +14,13 @@ from pydantic import model_validator
 
 from data_prep.core.contracts import KEY, Contract, Part
 
-MANIFEST_FILE = "manifest.json"
+MANIFEST = "manifest.json"
 """The file of a :class:`Manifest`, in the output folder of ``preprocess``."""
 
 MAX_REDUCE = 16
 """Largest in-plane factor that ``preprocess`` accepts."""
 
-ADVICE = "Give --data the folder that preprocess wrote, or run preprocess again."
+_ADVICE = "Give --data the folder that preprocess wrote, or run preprocess again."
 
 Phase = Literal["Training", "Validation", "Inference", "Unused"]
 """NiftyNet's words in a data split file, and the one for patients that the split leaves out."""
@@ -228,9 +228,9 @@ def read_manifest(data_dir: Path) -> Manifest:
 
     :raises DataError: it is absent, damaged, or of a newer schema.
     """
-    return Manifest.read(data_dir / MANIFEST_FILE, ADVICE)
+    return Manifest.read(data_dir / MANIFEST, _ADVICE)
 
 
 def write_manifest(manifest: Manifest, data_dir: Path) -> None:
     """Write the manifest of an output folder, whole or not at all."""
-    manifest.write(data_dir / MANIFEST_FILE)
+    manifest.write(data_dir / MANIFEST)

@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from data_prep.cohort.manifest import read_manifest
-from data_prep.cohort.restore import SCORES_FILE
+from data_prep.cohort.restore import SCORES
 from data_prep.core import files
 from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
@@ -19,7 +19,7 @@ from data_prep.pictures.planes import Grid, dice_3d
 
 MAX_PATIENTS = 6
 
-T = TypeVar("T")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _find(data_dir: Path, masks_dir: Path) -> list[_CasePaths]:
     :raises DataError: there are none.
     """
     patients = read_manifest(data_dir).patients
-    restored = _restored(masks_dir / SCORES_FILE)
+    restored = _restored(masks_dir / SCORES)
     found = []
     for patient in patients:
         mask = masks_dir / f"{patient.id}_mask.nii.gz"
@@ -62,7 +62,7 @@ def _find(data_dir: Path, masks_dir: Path) -> list[_CasePaths]:
             found.append(_CasePaths(patient.id, image, mask, label))
     if not found:
         raise DataError(
-            f"nothing to draw: {masks_dir} holds no <id>_mask.nii.gz (that its {SCORES_FILE} "
+            f"nothing to draw: {masks_dir} holds no <id>_mask.nii.gz (that its {SCORES} "
             f"lists) for any of the {count_of(len(patients), 'patient')} of {data_dir}; restore "
             "the masks first"
         )
@@ -77,7 +77,7 @@ def _restored(scores: Path) -> set[str | None] | None:
         return {row.get("id") for row in csv.DictReader(stream)}
 
 
-def _spread(ranked: list[T], count: int) -> list[T]:
+def _spread(ranked: list[_Item], count: int) -> list[_Item]:
     """Return ``count`` items of a list at even steps, the first and the last among them."""
     if len(ranked) <= count:
         return ranked

@@ -1,9 +1,9 @@
 """NiftyNet's probability maps back on each CT's own grid, as masks, with Dice in 3-D."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -18,7 +18,7 @@ from data_prep.core.errors import DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
-SCORES_FILE = "scores.csv"
+SCORES = "scores.csv"
 """The table of :data:`SCORE_COLUMNS` beside the masks: the patients that the last run restored."""
 
 SCORE_COLUMNS = ("id", "phase", "dice_3d", "reference_ml", "predicted_ml")
@@ -48,6 +48,14 @@ class RestoreResult:
     scores: tuple[Score, ...]
     failed: dict[str, str]
     missing: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result for a program; what is undefined is null, as JSON has no nan."""
+        scores = []
+        for score in self.scores:
+            row = zip(SCORE_COLUMNS, astuple(score), strict=True)
+            scores.append({key: None if value != value else value for key, value in row})
+        return {"scores": scores, "failed": self.failed, "missing": list(self.missing)}
 
 
 def read_probability(path: Path, grid: GridRecord) -> np.ndarray:
@@ -132,7 +140,7 @@ def restore_cohort(
             scores.append(restore_patient(records[patient_id], path, data_dir, out_dir))
         except DataError as error:
             failed[patient_id] = str(error)
-    files.write_csv(out_dir / SCORES_FILE, [SCORE_COLUMNS, *map(_row, scores)])
+    files.write_csv(out_dir / SCORES, [SCORE_COLUMNS, *map(_row, scores)])
     missing = [
         name for name, record in records.items() if name not in found and record.phase != UNUSED
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.cohort.manifest import MANIFEST_FILE, MAX_REDUCE, GridRecord, read_manifest
+from data_prep.cohort.manifest import MANIFEST, MAX_REDUCE, GridRecord, read_manifest
 from data_prep.core import geometry, predictions, resample
 from data_prep.core.errors import DataError
 
@@ -36,7 +36,7 @@ def find_references(
     """
     folder, unlabelled = Path(folder), []
     found: dict[str, Reference] = {}
-    if (folder / MANIFEST_FILE).is_file():
+    if (folder / MANIFEST).is_file():
         for patient in read_manifest(folder).usable:
             label, image = patient.files.native_label, patient.files.image
             if label is None:

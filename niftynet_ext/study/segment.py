@@ -25,7 +25,7 @@ from data_prep.pictures import panels, planes
 from niftynet_ext.core import choices
 from niftynet_ext.study import ensemble, postprocess
 from niftynet_ext.study.segment_summary import (
-    SUMMARY_FILE,
+    SUMMARY,
     SegmentedCt,
     SegmentSummary,
     StepResult,
@@ -35,8 +35,8 @@ from niftynet_ext.study.segment_summary import (
 from niftynet_ext.study.trained_model import TrainedModel, infer, open_model
 from niftynet_ext.training.preparation import Preparation
 
-NIFTI_FILE, SEG_FILE, RTSTRUCT_FILE = "mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm"
-OVERLAY_FILE = "overlay.png"
+NIFTI, SEG, RTSTRUCT = "mask.nii.gz", "mask_seg.dcm", "mask_rtstruct.dcm"
+OVERLAY = "overlay.png"
 
 _ID = "patient"
 """The id that NiftyNet sees; nothing that identifies the patient leaves the DICOM files."""
@@ -103,11 +103,11 @@ def segment(
         mask = resample.to_native_mask(coarse, affine, volume.array.shape, native)
         mask, steps = _postprocess(plan, mask, native, volume)
         algorithm = Algorithm(_name(opened), _joint_sha256(opened))
-        files.write_nifti(done_dir / NIFTI_FILE, mask.astype(np.uint8), native, RESEARCH_USE)
+        files.write_nifti(done_dir / NIFTI, mask.astype(np.uint8), native, RESEARCH_USE)
         drawn = mask[:, :, volume.layout.nearest]  # DICOM objects refer to real slices only
-        write_seg(done_dir / SEG_FILE, drawn, sources, options.label, algorithm)
-        write_rtstruct(done_dir / RTSTRUCT_FILE, drawn, sources, options.label, algorithm)
-        _draw(done_dir / OVERLAY_FILE, volume, mask, native)
+        write_seg(done_dir / SEG, drawn, sources, options.label, algorithm)
+        write_rtstruct(done_dir / RTSTRUCT, drawn, sources, options.label, algorithm)
+        _draw(done_dir / OVERLAY, volume, mask, native)
         voxels = int(mask.sum())
         summary = SegmentSummary(
             notice=RESEARCH_USE,
@@ -119,14 +119,14 @@ def segment(
             ct=_describe_ct(volume),
             models=_describe_models(opened),
             software=files.versions() | _niftynet_versions(),
-            files=(NIFTI_FILE, SEG_FILE, RTSTRUCT_FILE, OVERLAY_FILE),
+            files=(NIFTI, SEG, RTSTRUCT, OVERLAY),
             prepared=Preparation.of(parameters),
             windows=options.windows,
             steps=steps,
             warnings=tuple(warnings),
         )
         write_summary(summary, done_dir)
-        for name in (*summary.files, SUMMARY_FILE):
+        for name in (*summary.files, SUMMARY):
             (done_dir / name).replace(out_dir / name)
     return summary
 

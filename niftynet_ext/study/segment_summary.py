@@ -6,10 +6,10 @@ from data_prep.cohort.manifest import Vector
 from data_prep.core.contracts import Contract, Part
 from niftynet_ext.training.preparation import Preparation
 
-SUMMARY_FILE = "summary.json"
+SUMMARY = "summary.json"
 """The file of a :class:`SegmentSummary`, in the output folder."""
 
-ADVICE = "Run segment again."
+_ADVICE = "Run segment again."
 
 
 class SegmentedCt(Part):
@@ -65,9 +65,9 @@ def read_summary(out_dir: Path) -> SegmentSummary:
 
     :raises DataError: it is absent, damaged, or of a newer schema.
     """
-    return SegmentSummary.read(out_dir / SUMMARY_FILE, ADVICE)
+    return SegmentSummary.read(out_dir / SUMMARY, _ADVICE)
 
 
 def write_summary(summary: SegmentSummary, out_dir: Path) -> None:
     """Write the summary, whole or not at all."""
-    summary.write(out_dir / SUMMARY_FILE)
+    summary.write(out_dir / SUMMARY)

@@ -14,10 +14,10 @@ from data_prep.core.errors import DataError
 if TYPE_CHECKING:
     from data_prep.cohort.job import Parameters
 
-PREPARATION_FILE = "preprocess.json"
+PREPARATION = "preprocess.json"
 """The file of a :class:`Preparation`, in the model folder."""
 
-ADVICE = "Remove it, and give --reduce or --spacing, and --method as in the training's preprocess."
+_ADVICE = "Remove it, and give --reduce or --spacing, and --method as in the training's preprocess."
 
 
 class Preparation(Contract):
@@ -54,7 +54,7 @@ def note(model_dir: str | Path, inputs: dict[str, Any]) -> None:
     :param model_dir: NiftyNet's model folder.
     :param inputs: NiftyNet's dict of input section to parameters.
     """
-    path = Path(model_dir, PREPARATION_FILE)
+    path = Path(model_dir, PREPARATION)
     lists = (getattr(section, "csv_file", "") for section in inputs.values())
     for folder in dict.fromkeys(Path(name).expanduser().parent for name in lists if name):
         try:
@@ -72,5 +72,5 @@ def read(model_dir: Path) -> Preparation | None:
     :param model_dir: NiftyNet's model folder.
     :raises DataError: the note is damaged, or of a newer schema.
     """
-    path = model_dir / PREPARATION_FILE
-    return Preparation.read(path, ADVICE) if path.exists() else None
+    path = model_dir / PREPARATION
+    return Preparation.read(path, _ADVICE) if path.exists() else None

@@ -9,7 +9,7 @@ from rich.console import Console
 from data_prep import phantom
 from data_prep.__main__ import main
 from data_prep.cohort import check, check_table
-from data_prep.cohort.check_report import CHECK_FILE, CheckedPatient, Verdict, read_report
+from data_prep.cohort.check_report import REPORT, CheckedPatient, Verdict, read_report
 from data_prep.cohort.job import Parameters
 from data_prep.core.engine import Engine
 from data_prep.core.errors import DataError
@@ -30,11 +30,11 @@ def test_numbers_are_those_of_the_closed_form(cohort, tmp_path):
     folder, truth = cohort
     result = check.check_cohort(folder, tmp_path, Parameters())
     assert read_report(tmp_path) == result
-    content = json.loads((tmp_path / CHECK_FILE).read_text())
+    content = json.loads((tmp_path / REPORT).read_text())
     assert list(content)[0] == "schema_version" and list(content["patients"][0])[-1] == "expected"
     assert content["patients"][0]["dice_rtstruct_seg"] is None  # measured: there is no SEG
     assert content["verdicts"] == {"ok": 3, "warn": 0, "refused": 0}
-    assert (tmp_path / check.SHEET_FILE).stat().st_size > 10_000
+    assert (tmp_path / check.SHEET).stat().st_size > 10_000
     for entry in result.patients:
         [tumour] = truth[entry.id]["tumours"]
         voxels = np.prod(truth[entry.id]["size_voxels"])
@@ -58,7 +58,7 @@ def test_two_workers_find_the_same(cohort, tmp_path):
         for n in (1, 2)
     ]
     assert reports[0] == reports[1]
-    assert len({(tmp_path / n / check.SHEET_FILE).read_bytes() for n in "12"}) == 1
+    assert len({(tmp_path / n / check.SHEET).read_bytes() for n in "12"}) == 1
 
 
 def test_a_label_that_is_cut_and_a_refusal_are_found(cohort, tmp_path):
@@ -68,7 +68,7 @@ def test_a_label_that_is_cut_and_a_refusal_are_found(cohort, tmp_path):
     first, second, third = result.patients
     assert second.verdict is Verdict.REFUSED
     assert "No RTSTRUCT" in second.findings[0] and second.shape is None
-    content = json.loads((tmp_path / "out" / CHECK_FILE).read_text())
+    content = json.loads((tmp_path / "out" / REPORT).read_text())
     assert "shape" not in content["patients"][1] and "shape" in content["patients"][0]
     # the canal runs through the whole CT
     assert any("reaches the first or last slice" in text for text in first.findings)
@@ -119,8 +119,7 @@ def test_two_ids_with_one_ct_warn(patient, tmp_path):
         patient(name, slices=slices).write().structures({"GTV-1": [(2, square(3.5, 12.5))]})
     result = check.check_cohort(tmp_path / "dicom", tmp_path / "out", Parameters())
     copies = [
-        [text for text in entry.findings if "has the same CT" in text]
-        for entry in result.patients
+        [text for text in entry.findings if "has the same CT" in text] for entry in result.patients
     ]
     assert copies[0][0].startswith("B has") and copies[1][0].startswith("A has")
     assert copies[2] == []

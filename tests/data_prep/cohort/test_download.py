@@ -86,7 +86,7 @@ def test_only_what_is_missing_or_half_there_is_fetched(tmp_path):
         assert bucket.fetched == []
         (tmp_path / a.folder / "1.dcm").unlink()
         (tmp_path / a.folder / "2.dcm").write_bytes(b"half")
-        assert download.shortcoming(a, tmp_path).startswith("P1 CT: found 3 files of ")
+        assert download.shortcoming(a, tmp_path).startswith("P1 CT: found 3 files with ")
         assert download.download([a, b], tmp_path, bucket.url) == []
         assert sorted(bucket.fetched) == ["bucket/P1CT/1.dcm", "bucket/P1CT/2.dcm"]
         assert stored(tmp_path, a) == on_server(files_a)

@@ -32,7 +32,9 @@ def test_volume_proportion_spacing_and_shape(patients):
     median = [row[PERCENTILES.index(50)] for row in cohort.spacing_mm]
     assert median == [1, 1, 3]
     assert cohort.shape[0][3] == 20
-    assert cohort.volume_ml[3] == pytest.approx(np.mean([p.label.volume_ml for p in profiles]), 1e-5)
+    assert cohort.volume_ml[3] == pytest.approx(
+        np.mean([p.label.volume_ml for p in profiles]), 1e-5
+    )
 
 
 def test_without_patients_or_labels():

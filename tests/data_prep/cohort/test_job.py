@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from data_prep.cohort import job
-from data_prep.cohort.manifest import MANIFEST_FILE, Status
+from data_prep.cohort.manifest import MANIFEST, Status
 from data_prep.cohort.prepare import Parameters, prepare_cohort
 from data_prep.core.engine import Engine, Failure, here
 from data_prep.dicom_in import scan
@@ -94,7 +94,7 @@ def test_after_a_kill_a_second_run_does_the_rest(patient, tmp_path, root):
     process.kill()
     process.wait()
     done = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
-    assert 0 < len(done) < 40 and not (out / MANIFEST_FILE).exists()
+    assert 0 < len(done) < 40 and not (out / MANIFEST).exists()
     (out / "images" / ".P039.nii.gz.123.part").write_bytes(b"half")
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     assert without_times(out) == whole

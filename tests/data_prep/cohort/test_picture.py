@@ -68,7 +68,9 @@ def test_cohort_is_drawn_from_worst_to_best_and_names_what_it_cannot_draw(tmp_pa
 
 def test_a_mask_that_the_table_of_scores_lacks_is_of_an_earlier_run(tmp_path, monkeypatch):
     mask = box_mask((0, 0, 120), (40, 40, 170))
-    write_manifest_of(tmp_path, [write_patient(tmp_path, name, mask, mask) for name in ("old", "new")])
+    write_manifest_of(
+        tmp_path, [write_patient(tmp_path, name, mask, mask) for name in ("old", "new")]
+    )
     drawn = []
 
     def record(cases, _note):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from data_prep.cohort.prepare import Parameters, prepare_cohort, print_manifest
 from data_prep.cohort.manifest import Status, read_manifest
+from data_prep.cohort.prepare import Parameters, prepare_cohort, print_manifest
 from data_prep.cohort.split import UNUSED
 from data_prep.core.errors import DataError
 from data_prep.dicom_in import scan
@@ -169,7 +169,10 @@ def test_the_source_is_the_cts_folder_and_no_fault_of_a_header_matters(
 
     monkeypatch.setattr(scan, "_add", fail)
     found, _, _ = scan.scan(tmp_path / "dicom")
-    assert [(found_patient.name, found_patient.source) for found_patient in found] == [("P1", "P1/ct"), ("P2", "P2")]
+    assert [(found_patient.name, found_patient.source) for found_patient in found] == [
+        ("P1", "P1/ct"),
+        ("P2", "P2"),
+    ]
 
 
 def phases_of(manifest):

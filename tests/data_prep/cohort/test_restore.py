@@ -85,6 +85,23 @@ def printed(result):
     return " ".join(console.export_text().split())
 
 
+def test_a_program_gets_null_for_what_is_undefined():
+    score = restore.Score("A", "Inference", float("nan"), float("nan"), 2.0)
+    assert restore.RestoreResult((score,), {"B": "why"}, ("C",)).as_json() == {
+        "scores": [
+            {
+                "id": "A",
+                "phase": "Inference",
+                "dice_3d": None,
+                "reference_ml": None,
+                "predicted_ml": 2.0,
+            }
+        ],
+        "failed": {"B": "why"},
+        "missing": ["C"],
+    }
+
+
 def test_the_mean_is_of_one_phase_never_across():
     scores = [
         ("A", "Training", 1.0),

@@ -71,7 +71,11 @@ def test_everybody_has_the_same_chance():
 
 
 def test_ids_are_text():
-    assert list(split_phases({"007": 1.0, "7": 2.0, "1e3": 3.0}, PAPER_SPLIT, 0)) == ["007", "7", "1e3"]
+    assert list(split_phases({"007": 1.0, "7": 2.0, "1e3": 3.0}, PAPER_SPLIT, 0)) == [
+        "007",
+        "7",
+        "1e3",
+    ]
 
 
 def test_split_depends_on_the_seed_and_not_on_the_order():
