@@ -44,29 +44,29 @@ class Study:
             "coarse": GridRecord.of(grid.shape, grid.affine),
         }
         records = []
-        for one, group in self.sets.items():
-            write(self.references / f"native/{one}_label.nii.gz", tumour().astype(np.uint8))
-            self.predict(one, tumour(1.0))
+        for patient_id, group in self.sets.items():
+            write(self.references / f"native/{patient_id}_label.nii.gz", tumour().astype(np.uint8))
+            self.predict(patient_id, tumour(1.0))
             files = {
-                "native_label": f"native/{one}_label.nii.gz",
-                "image": f"images/{one}.nii.gz",
+                "native_label": f"native/{patient_id}_label.nii.gz",
+                "image": f"images/{patient_id}.nii.gz",
             }
-            records.append(record_of(one, group, files=files, **grids))
+            records.append(record_of(patient_id, group, files=files, **grids))
         records += [
             record_of("D", "Inference", **grids),
             record_of("E", status=Status.REFUSED),
         ]
         write_manifest_of(self.references, records)
 
-    def predict(self, one, mask, model=None, affine=AFFINE):
-        """Write a mask (or probabilities) as a model's prediction of patient ``one``."""
+    def predict(self, patient_id, mask, model=None, affine=AFFINE):
+        """Write a mask (or probabilities) as a model's prediction of a patient."""
         array = mask.astype(np.uint8) if mask.dtype == bool else mask
         folder = (model or self.model).folder
-        return write(folder / f"{one}_niftynet_out.nii.gz", array, affine)
+        return write(folder / f"{patient_id}_niftynet_out.nii.gz", array, affine)
 
-    def predict_coarse(self, one, mask, factor=2, model=None):
+    def predict_coarse(self, patient_id, mask, factor=2, model=None):
         """Write what a network gives: two channels on the coarse grid, (x, y, z, 1, 2)."""
         grid = resample.reduced_grid(mask.shape, AFFINE, factor)
         coarse = resample.resample_label(mask, grid).astype(np.float32)
         both = np.stack([1 - coarse, coarse], -1)[..., None, :]
-        return self.predict(one, both, model, grid.affine)
+        return self.predict(patient_id, both, model, grid.affine)

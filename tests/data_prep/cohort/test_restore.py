@@ -25,11 +25,11 @@ def prepared(patient, tmp_path):
     return tmp_path / "data"
 
 
-def predict(data, one, name, shape=lambda array: array[..., None, None]):
+def predict(data, patient_id, name, shape=lambda array: array[..., None, None]):
     """Write a coarse label as NiftyNet writes a probability map."""
-    source = data / "labels" / f"{one}.nii.gz"
+    source = data / "labels" / f"{patient_id}.nii.gz"
     if not source.exists():
-        source = data / "images" / f"{one}.nii.gz"
+        source = data / "images" / f"{patient_id}.nii.gz"
     label = nib.load(source)
     array = (label.get_fdata() > 0).astype(np.float32)
     target = data.parent / "predictions" / name
@@ -65,8 +65,8 @@ def test_mask_lies_on_the_native_grid(prepared, tmp_path, layout):
 
 
 def test_scores_and_a_patient_without_reference(prepared, tmp_path):
-    for one in "AC":
-        predict(prepared, one, f"window_seg_{one}__niftynet_out.nii.gz")
+    for patient_id in "AC":
+        predict(prepared, patient_id, f"window_seg_{patient_id}__niftynet_out.nii.gz")
     result = restore.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
     with open(tmp_path / "out/scores.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -141,8 +141,8 @@ def test_a_manifest_without_phases_is_refused(prepared, tmp_path):
 
 
 def test_a_leftover_that_niftynets_list_lacks_is_no_prediction(prepared, tmp_path):
-    for one in "AB":
-        path = predict(prepared, one, f"{one}_niftynet_out.nii.gz")
+    for patient_id in "AB":
+        path = predict(prepared, patient_id, f"{patient_id}_niftynet_out.nii.gz")
     path.with_name("inferred.csv").write_text(f"B,{path}\n")
     result = restore.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
     assert [score.patient_id for score in result.scores] == ["B"]
@@ -169,8 +169,8 @@ def _shift(image):
     ],
 )
 def test_an_unusable_prediction_fails_alone(prepared, tmp_path, change, message):
-    for one in "AB":
-        path = predict(prepared, one, f"{one}_niftynet_out.nii.gz")
+    for patient_id in "AB":
+        path = predict(prepared, patient_id, f"{patient_id}_niftynet_out.nii.gz")
     image = nib.load(path)
     nib.save(change(nib.Nifti1Image(image.get_fdata(), image.affine)), path)
     result = restore.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
