@@ -10,7 +10,7 @@ from types import ModuleType
 from niftynet_ext import registry
 from niftynet_ext.checks import ini_keys
 from niftynet_ext.compat import install as install_compat
-from niftynet_ext.compat import spec_in_place
+from niftynet_ext.compat import facade_spec
 from niftynet_ext.compat.post_import import add_action
 from niftynet_ext.sampler import offer
 from niftynet_ext.training import driver
@@ -35,7 +35,7 @@ def activate() -> None:
 
 def tensorflow_spec() -> ModuleSpec:
     """Return the import spec of what replaces ``tensorflow``, after :func:`activate`."""
-    return spec_in_place()
+    return facade_spec()
 
 
 def extend_segmentation(module: ModuleType) -> None:

@@ -38,3 +38,11 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("no shared data on this machine")
     return SHARED
+
+
+@pytest.fixture
+def patient(tmp_path):
+    """Return a maker of one patient's DICOM files, each patient in its own folder."""
+    from tests.support.dicom_patients import Patient
+
+    return lambda name="P1", **changes: Patient(tmp_path / "dicom" / name, name, **changes)

@@ -132,7 +132,7 @@ def test_training_in_rounds(job, trained):
     assert checkpoints.whole(job / "demo" / "model")[-1] == 5
     assert {3, 5} <= set(checkpoints.whole(job / "demo" / "model"))
     noted = json.loads((job / "demo" / "model" / "preprocess.json").read_text())
-    assert noted == {"reduce": 2, "spacing_mm": None, "method": "cubic"}
+    assert noted == {"schema_version": 1, "reduce": 2, "spacing_mm": None, "method": "cubic"}
     calls = [line for line in trained.splitlines() if line.startswith("net_segment")]
     assert len(calls) == 2 and "--starting_iter 3" in calls[1] and "Focal" in calls[1]
     assert re.search(

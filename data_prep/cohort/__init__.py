@@ -1,0 +1,1 @@
+"""A folder of patients: prepare, check, split, download, restore and draw it."""

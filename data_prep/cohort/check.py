@@ -1,44 +1,52 @@
-"""Look at a cohort before anything is trained on it: one row a patient, a verdict and the fix.
+"""Look at a cohort before anything is trained on it: one row per patient, a verdict and the fix.
 
 What only a person can judge is shown (:mod:`data_prep.pictures.contact_sheet`); what can be
-measured is compared with the limits below. A patient is ``refused`` if ``preprocess`` would refuse
-it, ``warn`` if something should be looked at, else ``ok``.
+measured is compared with the limits below. A patient is ``refused`` if ``preprocess`` cannot
+prepare it, ``warn`` if something should be looked at, else ``ok``.
 """
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from data_prep.cohort import fingerprint, job
+from data_prep.cohort.check_report import (
+    CheckedPatient,
+    CheckReport,
+    SeriesFound,
+    Verdict,
+    write_report,
+)
 from data_prep.cohort.job import PRELOAD, Parameters
 from data_prep.cohort.layout import safe_ids
 from data_prep.cohort.prepare import ONE_PROCESS, find_patients, refuse_within
 from data_prep.core import files, geometry, lungs
-from data_prep.core.engine import Engine, Failure
+from data_prep.core.console import count_of
+from data_prep.core.engine import Engine
 from data_prep.core.errors import DataError
 from data_prep.core.progress import Progress
-from data_prep.dicom_in.patient import PatientData, ReadOptions, read_patient
+from data_prep.core.workers import Failure
+from data_prep.dicom_in.patient import PatientData, read_patient
 from data_prep.dicom_in.scan import PatientFiles
 from data_prep.pictures import contact_sheet
 
-REPORT = "check.json"
 SHEET = "contact.png"
-
-VERDICTS = ("ok", "warn", "refused")
+"""The contact sheet, in the folder that ``--out`` names."""
 
 LARGEST_STEP_MM = 5.0
 """Thicker slices cut a tumour of 1 mL into two or three; NSCLC-Radiomics has 3 mm."""
 
 AIR_BELOW_HU, BONE_ABOVE_HU = -800, 200
-"""A CT of the chest has lung and air below the one and bone above the other; stored values that
+"""A CT of the chest has lung and air below the first and bone above the second; stored values that
 were never rescaled, or rescaled twice, do not."""
 
 VOLUME_ML = (0.1, 1000.0)
-"""Beyond this a tumour is more likely a wrong ROI: 0.1 mL is a ball of 6 mm; Lung-Left alone is
-above 1000."""
+"""A tumour of another volume is more likely a wrong ROI: 0.1 mL is a ball of 6 mm; Lung-Left alone
+is above 1000."""
 
 AGREEMENT = 0.95
 """Dice of RTSTRUCT and DICOM SEG below which they are not two copies of one contour."""
@@ -57,7 +65,7 @@ class CheckJob:
 class Checked:
     """A patient's entry in the report, its tile for the sheet, and what the fingerprint needs."""
 
-    entry: dict
+    entry: CheckedPatient
     tile: contact_sheet.Tile | None = None
     profile: fingerprint.Profile | None = None
     scan_digest: str = ""
@@ -66,10 +74,13 @@ class Checked:
 
 def check_cohort(
     dicom_dir: Path, out_dir: Path, parameters: Parameters, engine: Engine = ONE_PROCESS
-) -> dict:
+) -> CheckReport:
     """Check all patients under a folder; write ``check.json`` and ``contact.png``.
 
-    :return: the report: ``patients`` (entries), ``verdicts`` (counts), ``fingerprint``.
+    :param dicom_dir: folder of the patients' DICOM files.
+    :param out_dir: folder to write.
+    :param parameters: as ``preprocess`` would get them; only what concerns reading matters.
+    :param engine: where the patients are checked; by default in this process, one after another.
     :raises DataError: wrong parameters, no DICOM file, or no folder to write.
     """
     parameters.check()
@@ -79,164 +90,173 @@ def check_cohort(
     with engine.session(PRELOAD) as run:
         patients, unreadable, others = find_patients(dicom_dir, run)
         files.make_folder(out_dir)
-        ids = safe_ids(one.name for one in patients)
+        ids = safe_ids(patient.name for patient in patients)
         jobs = [CheckJob(*pair, parameters) for pair in zip(ids, patients, strict=True)]
         with Progress("Checking", len(jobs), "patients") as bar:
             bar.update(0)
             for number, result in run(check_patient, jobs):
                 if isinstance(result, Failure):
-                    result = Checked(_blank(jobs[number]) | _refusal(result.reason))
+                    result = _refused(jobs[number], result.reason)
                 results[number] = result
                 bar.update(len(results))
-    checked = [results[number] for number in range(len(jobs))]
-    _note_copies(checked)
-    _note_expected([one.entry for one in checked], parameters.rule().sources)
-    entries = [one.entry for one in checked]
-    counts = Counter(entry["verdict"] for entry in entries)
-    report = {
-        "software": files.versions(),
-        "roi_rule": parameters.rule().as_dict(),
-        "warnings": job.unreadable_warning(unreadable),
-        "other_files": others,
-        "verdicts": {verdict: counts[verdict] for verdict in VERDICTS},
-        "fingerprint": fingerprint.of_cohort([one.profile for one in checked if one.profile]),
-        "patients": entries,
-    }
-    files.write_json(out_dir / REPORT, report)
-    contact_sheet.draw([_caption(one) for one in checked], out_dir / SHEET)
+    checked = _note_copies([results[number] for number in range(len(jobs))])
+    rule = job.rule_record(parameters.rule())
+    entries = _note_expected([result.entry for result in checked], rule.sources)
+    verdicts = Counter(entry.verdict for entry in entries)
+    profiles = [result.profile for result in checked if result.profile]
+    report = CheckReport(
+        software=files.versions(),
+        roi_rule=rule,
+        warnings=tuple(job.unreadable_warning(unreadable)),
+        other_files=others,
+        verdicts={verdict: verdicts[verdict] for verdict in Verdict},
+        fingerprint=fingerprint.of_cohort(profiles),
+        patients=tuple(entries),
+    )
+    write_report(report, out_dir)
+    tiles = [result.tile for result in checked]
+    captions = [_caption(entry, tile) for entry, tile in zip(entries, tiles, strict=True)]
+    contact_sheet.draw(captions, out_dir / SHEET)
     return report
 
 
-def check_patient(one: CheckJob) -> Checked:
-    """Read a patient as ``preprocess`` would and measure it; pure but for the reading."""
-    entry = _blank(one)
-    reading = one.parameters.reading()
+def check_patient(check_job: CheckJob) -> Checked:
+    """Read a patient as ``preprocess`` would and measure it; writes nothing."""
+    parameters = check_job.parameters
+    reading = replace(parameters.reading(), compare_sources=True)
     try:
-        data = read_patient(
-            one.patient,
-            one.parameters.rule(),
-            ReadOptions(reading.allow_unlabelled, reading.resample_oblique, compare_sources=True),
-        )
+        data = read_patient(check_job.patient, parameters.rule(), reading)
     except DataError as error:
-        return Checked(entry | _refusal(str(error)))
+        return _refused(check_job, str(error))
     except MemoryError:  # whoever set the bound says what to do
         raise
     except Exception as error:  # a fault of ours must not hide the other patients
-        return Checked(entry | _refusal(f"{job.UNFORESEEN}{type(error).__name__}: {error}"))
+        return _refused(check_job, f"Unexpected {type(error).__name__}: {error}")
     volume, spacing_mm = data.volume, geometry.spacing_mm(data.volume.affine_lps)
     found = lungs.find_lungs(volume.array, spacing_mm)
     profile = fingerprint.of_patient(volume.array, data.label, spacing_mm)
-    entry |= _measure_ct(data, profile) | _measure_label(data, found, profile)
-    entry["findings"] += [*data.warnings, *findings(entry)]
-    entry["verdict"] = "warn" if entry["findings"] else "ok"
+    measured = _measure_ct(data, profile) | _measure_label(data, found, profile)
+    entry = CheckedPatient(**(_known_before_reading(check_job) | measured))
+    for text in (*data.warnings, *findings(entry)):
+        entry = entry.with_finding(text)
     tile = contact_sheet.make_tile(volume.array, data.label, volume.affine_lps, found)
-    digest = hashlib.sha256(np.ascontiguousarray(volume.array.T)).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(volume.array.T).data).hexdigest()
     return Checked(entry, tile, profile, digest)
 
 
-def _blank(one: CheckJob) -> dict:
-    """Return what is known of a patient before its pixels are read."""
+def _known_before_reading(check_job: CheckJob) -> dict[str, Any]:
+    """Return the fields of :class:`CheckedPatient` that need no pixels."""
+    patient = check_job.patient
+    warnings = job.unreadable_warning(patient.unreadable)
     series = [
-        {"series_uid": s.series_uid, "files": len(s.slices)} for s in one.patient.series.values()
+        SeriesFound(series_uid=series.series_uid, files=len(series.slices))
+        for series in patient.series.values()
     ]
     return {
-        "id": one.patient_id,
-        "source": one.patient.source,
-        "verdict": "ok",
+        "id": check_job.patient_id,
+        "source": patient.source,
+        "verdict": Verdict.WARN if warnings else Verdict.OK,
         "series_found": series,
         "found": {
             "CT": len(series),
-            "RTSTRUCT": len(one.patient.structure_paths),
-            "SEG": len(one.patient.seg_paths),
+            "RTSTRUCT": len(patient.structure_paths),
+            "SEG": len(patient.seg_paths),
         },
-        "findings": job.unreadable_warning(one.patient.unreadable),
+        "findings": warnings,
     }
 
 
-def _refusal(reason: str) -> dict:
-    return {"verdict": "refused", "findings": [reason]}
+def _refused(check_job: CheckJob, reason: str) -> Checked:
+    refusal = {"verdict": Verdict.REFUSED, "findings": [reason]}
+    return Checked(CheckedPatient(**(_known_before_reading(check_job) | refusal)))
 
 
-def _measure_ct(data: PatientData, profile: fingerprint.Profile) -> dict:
+def _measure_ct(data: PatientData, profile: fingerprint.Profile) -> dict[str, Any]:
+    """Return the fields of :class:`CheckedPatient` about the CT."""
     volume = data.volume
     return {
         "series_uid": volume.series_uid,
         "spacing_mm": [round(mm, 4) for mm in profile.spacing_mm],
-        "shape": list(profile.shape),
+        "shape": profile.shape,
         "slices_found": len(volume.slice_positions_mm),
         "slices_expected": volume.layout.size,
-        "gaps_mm": [[round(a, 2), round(b, 2)] for a, b in volume.gaps],
-        "hu_range": [int(volume.array.min()), int(volume.array.max())],
+        "gaps_mm": [(round(low, 2), round(high, 2)) for low, high in volume.gaps],
+        "hu_range": (int(volume.array.min()), int(volume.array.max())),
     }
 
 
 def _measure_label(
     data: PatientData, found: lungs.Lungs | None, profile: fingerprint.Profile
-) -> dict:
-    names = [one.name for one in data.chosen]
+) -> dict[str, Any]:
+    """Return the fields of :class:`CheckedPatient` about lungs and label."""
     measured = {
-        "roi": names,
-        "roi_others": list(data.others),
+        "roi": [roi.name for roi in data.chosen],
+        "roi_others": data.others,
         "lungs_ml": round(found.volume_ml) if found else None,
     }
-    if data.label is None:
+    if data.label is None or profile.label is None:
         return measured
     where = np.argwhere(data.label)
     index = where.mean(axis=0)
     last = data.label.shape[2] - 1
     affine_ras = geometry.lps_to_ras(data.volume.affine_lps)
     return measured | {
-        "volume_ml": round(profile.volume_ml, 3),
+        "volume_ml": round(profile.label.volume_ml, 3),
         "label_slices": len(np.unique(where[:, 2])),
         "label_at_end": bool(np.isin([0, last], where[:, 2]).any()),
-        "label_proportion": profile.label_proportion,
+        "label_proportion": profile.label.proportion,
         "centroid_ras_mm": (affine_ras @ [*index, 1])[:3].round(2).tolist(),
         "in_lung_box": found.contains(index) if found else None,
         "dice_rtstruct_seg": data.dice_rtstruct_seg,
     }
 
 
-def findings(entry: dict) -> list[str]:
-    """Hold a patient's numbers against the limits: what was expected, found, and what to do.
+def findings(entry: CheckedPatient) -> list[str]:
+    """Compare a patient's numbers with the limits: what was expected, found, and what to do."""
+    return _ct_findings(entry) + (_label_findings(entry) if entry.volume_ml is not None else [])
 
-    :param entry: with the keys of the report; those of a label are absent without one.
-    """
+
+def _ct_findings(entry: CheckedPatient) -> list[str]:
     texts = []
-    if entry["gaps_mm"]:
+    if entry.gaps_mm:
         texts.append(
-            f"{len(entry['gaps_mm'])} gaps between slices: found {entry['slices_found']} of "
-            f"{entry['slices_expected']}. What lies between is interpolated; fetch the series "
-            "again if the archive has more."
+            f"{count_of(len(entry.gaps_mm), 'gap')} between slices: found {entry.slices_found} of "
+            f"{entry.slices_expected}. What lies between is interpolated. Fetch the series again "
+            "if the archive has more."
         )
-    if entry["spacing_mm"][2] > LARGEST_STEP_MM:
+    if entry.spacing_mm and entry.spacing_mm[2] > LARGEST_STEP_MM:
         texts.append(
-            f"Slices are {entry['spacing_mm'][2]:g} mm apart, expected at most {LARGEST_STEP_MM:g}."
+            f"Slices are {entry.spacing_mm[2]:g} mm apart, expected at most {LARGEST_STEP_MM:g}."
             " Take a thinner reconstruction if there is one."
         )
-    low, high = entry["hu_range"]
+    low, high = entry.hu_range or (AIR_BELOW_HU, BONE_ABOVE_HU)
     if low > AIR_BELOW_HU or high < BONE_ABOVE_HU:
         texts.append(
             f"Hounsfield units run from {low} to {high}, expected below {AIR_BELOW_HU} to above "
             f"{BONE_ABOVE_HU}. Check Rescale Slope and Intercept of the series."
         )
-    if "volume_ml" not in entry:
-        return texts
-    if not VOLUME_ML[0] <= entry["volume_ml"] <= VOLUME_ML[1]:
+    return texts
+
+
+def _label_findings(entry: CheckedPatient) -> list[str]:
+    texts = []
+    low, high = VOLUME_ML
+    if entry.volume_ml is not None and not low <= entry.volume_ml <= high:
         texts.append(
-            f"The label has {entry['volume_ml']:g} mL, expected {VOLUME_ML[0]:g} to "
-            f"{VOLUME_ML[1]:g}. Check that {', '.join(entry['roi'])} is the ROI wanted (--roi)."
+            f"The label has {entry.volume_ml:g} mL, expected {low:g} to {high:g}. Check that "
+            f"{', '.join(entry.roi)} is the ROI you want (--roi)."
         )
-    if entry["in_lung_box"] is False:
+    if entry.in_lung_box is False:
         texts.append(
             "The label's centroid lies outside the box around the lungs. Look at the contact "
             "sheet; the structure set may belong to another CT."
         )
-    if entry["label_at_end"]:
+    if entry.label_at_end:
         texts.append(
             "The label reaches the first or last slice of the CT and may be cut there. Fetch the "
             "whole series, or accept a cut label."
         )
-    agreement = entry["dice_rtstruct_seg"]
+    agreement = entry.dice_rtstruct_seg
     if agreement is not None and agreement < AGREEMENT:
         texts.append(
             f"RTSTRUCT and DICOM SEG differ: Dice {agreement:.3f}, expected at least {AGREEMENT}. "
@@ -245,53 +265,64 @@ def findings(entry: dict) -> list[str]:
     return texts
 
 
-def _note_copies(checked: list[Checked]) -> None:
+def _note_copies(checked: list[Checked]) -> list[Checked]:
     """Add a finding to patients whose CT is another patient's too: it could be in two phases."""
-    by_digest: dict[str, list[dict]] = {}
-    for one in checked:
-        if one.scan_digest:
-            by_digest.setdefault(one.scan_digest, []).append(one.entry)
-    for entries in by_digest.values():
-        for entry in entries if len(entries) > 1 else ():
-            others = ", ".join(other["id"] for other in entries if other is not entry)
-            entry["findings"].append(
-                f"The same CT is also that of {others}: it may be trained on and tested. Keep one."
+    by_digest: dict[str, list[str]] = {}
+    for result in checked:
+        if result.scan_digest:
+            by_digest.setdefault(result.scan_digest, []).append(result.entry.id)
+    noted = []
+    for result in checked:
+        same = by_digest.get(result.scan_digest, [])
+        others = ", ".join(name for name in same if name != result.entry.id)
+        if others:
+            text = (
+                f"{others} has the same CT: one copy may be trained on and the other tested. Keep "
+                "one of them."
             )
-            entry["verdict"] = "warn"
+            result = replace(result, entry=result.entry.with_finding(text))
+        noted.append(result)
+    return noted
 
 
-def _note_expected(entries: list[dict], sources: tuple[str, ...]) -> None:
+def _note_expected(entries: list[CheckedPatient], sources: tuple[str, ...]) -> list[CheckedPatient]:
     """Note how many series of each kind were expected, and a finding where some are missing.
 
     That is what most patients of the cohort have (the least of equally frequent numbers): one CT,
     one RTSTRUCT and one SEG in NSCLC-Radiomics. One CT is always expected.
 
+    :param entries: of all patients.
     :param sources: the kinds of structures that the ROI rule asks for; others are not missed.
+    :return: the entries with what was expected, and the findings.
     """
-    expected = {}
-    for kind in ("CT", *sources):
-        counts = Counter(entry["found"][kind] for entry in entries)
-        expected[kind] = max(sorted(counts), key=counts.get)
+    expected = {kind: _most_frequent([e.found[kind] for e in entries]) for kind in ("CT", *sources)}
     expected["CT"] = max(1, expected["CT"])
+    noted = []
     for entry in entries:
-        entry["expected"] = expected
-        found = entry["found"]
-        missing = [kind for kind, count in expected.items() if found[kind] < count]
+        entry = entry.model_copy(update={"expected": expected})
+        missing = [kind for kind, count in expected.items() if entry.found[kind] < count]
         if missing:
-            told = (
+            found_text, expected_text = (
                 ", ".join(f"{counts[kind]} {kind}" for kind in expected)
-                for counts in (found, expected)
+                for counts in (entry.found, expected)
             )
-            entry["findings"].append(
-                "Found {}; expected {}, as most patients of this cohort have. ".format(*told)
-                + f"Fetch the missing {' and '.join(missing)} if the archive has it."
+            entry = entry.with_finding(
+                f"Found {found_text}; expected {expected_text}, as most patients of this cohort "
+                f"have. Fetch the missing {' and '.join(missing)} if the archive has it."
             )
-            if entry["verdict"] == "ok":
-                entry["verdict"] = "warn"
+        noted.append(entry)
+    return noted
 
 
-def _caption(one: Checked) -> tuple[str, str, str, contact_sheet.Tile | None]:
+def _most_frequent(numbers: list[int]) -> int:
+    """Return the most frequent number, the least of several that are equally frequent."""
+    counts = Counter(numbers)
+    return max(sorted(counts), key=lambda number: counts[number])
+
+
+def _caption(
+    entry: CheckedPatient, tile: contact_sheet.Tile | None
+) -> tuple[str, str, str, contact_sheet.Tile | None]:
     """Return title, subtitle, verdict and tile for the contact sheet."""
-    entry = one.entry
-    volume = f"{entry['volume_ml']:.1f} mL" if "volume_ml" in entry else "no label"
-    return entry["id"], volume if one.tile else "", entry["verdict"], one.tile
+    volume = f"{entry.volume_ml:.1f} mL" if entry.volume_ml is not None else "no label"
+    return entry.id, volume if tile else "", entry.verdict.value, tile

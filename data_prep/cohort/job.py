@@ -1,21 +1,37 @@
 """One patient is one job: read, resample, write, and leave a record of it.
 
 The record, ``records/<id>.json``, is written last. A later run whose inputs and parameters are the
-same, and that finds the outputs as the record has them, takes the record in the place of the work;
-a run that was killed loses the patients it was working on, and no others.
+same, and that finds the outputs as the record has them, takes the record instead of repeating the
+work; a run that was killed loses the patients it was working on, and no others.
 """
 
 import hashlib
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.cohort.layout import output_names, remove
-from data_prep.cohort.split import PAPER_SHARES, PHASES, are_shares
+from data_prep.cohort.manifest import (
+    MAX_REDUCE,
+    CtRecord,
+    GridRecord,
+    MadeWith,
+    ParametersRecord,
+    PatientFilesRecord,
+    PatientParametersRecord,
+    PatientRecord,
+    RecordFile,
+    RoiClassRecord,
+    RoiRecord,
+    RoiRuleClassRecord,
+    RoiRuleRecord,
+    Status,
+)
+from data_prep.cohort.split import PAPER_SHARES, PHASES, Split, are_shares
 from data_prep.core import files, geometry, resample
+from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
 from data_prep.dicom_in import rois
 from data_prep.dicom_in.patient import PatientData, ReadOptions, read_patient
@@ -31,17 +47,23 @@ RECORDS = "records"
 VARYING = ("seconds",)
 """Keys of a record that differ between runs on the same inputs; all else is equal to the byte."""
 
+FILES_NAMED = 20
+"""How many unreadable files a warning names."""
+
 
 @dataclass(frozen=True)
 class Parameters:
     """What the user chose; kept in the manifest.
 
     :param roi: for :func:`data_prep.dicom_in.rois.parse_rule`, as is ``policy``.
+    :param policy: what to do where several ROIs match.
     :param reduce: in-plane factor.
-    :param spacing_mm: (x, y, z) of the output, in the place of ``reduce``.
+    :param spacing_mm: (x, y, z) of the output, instead of ``reduce``.
     :param method: of :data:`data_prep.core.resample.METHODS`, for the CT.
     :param split: shares of Training, Validation, Inference, which sum to 1, or numbers of patients.
     :param seed: of the split.
+    :param allow_unlabelled: prepare CTs without an ROI too, for inference.
+    :param resample_oblique: resample tilted or oblique CTs on to an upright grid.
     """
 
     roi: str = ""
@@ -49,22 +71,28 @@ class Parameters:
     reduce: int = 2
     spacing_mm: tuple[float, float, float] | None = None
     method: str = "cubic"
-    split: tuple[float, float, float] = PAPER_SHARES
+    split: Split = PAPER_SHARES
     seed: int = 0
     allow_unlabelled: bool = False
     resample_oblique: bool = False
 
     def check(self) -> None:
-        """:raises DataError: a value makes no sense."""
+        """Check all values.
+
+        :raises DataError: a value makes no sense.
+        """
         self.rule()
-        if not 1 <= self.reduce <= 16:
-            raise DataError(f"--reduce is {self.reduce}, expected a whole number from 1 to 16.")
+        if not 1 <= self.reduce <= MAX_REDUCE:
+            raise DataError(
+                f"--reduce is {self.reduce}, expected a whole number from 1 to {MAX_REDUCE}."
+            )
         if self.spacing_mm is not None and not all(0 < mm < np.inf for mm in self.spacing_mm):
             raise DataError(f"--spacing is {self.spacing_mm} mm, expected three numbers above 0.")
         if self.method not in resample.METHODS:
             raise DataError(f"--method is {self.method}, expected {' or '.join(resample.METHODS)}.")
-        sound = all(0 <= one < np.inf for one in self.split) and sum(self.split) > 0
-        if not sound or not (are_shares(self.split) or all(one % 1 == 0 for one in self.split)):
+        sound = all(0 <= number < np.inf for number in self.split) and sum(self.split) > 0
+        whole = all(number % 1 == 0 for number in self.split)
+        if not sound or not (are_shares(self.split) or whole):
             raise DataError(
                 f"--split is {self.split}, expected shares that sum to 1 or whole numbers of "
                 f"patients, not all 0, for {', '.join(PHASES)}."
@@ -83,10 +111,41 @@ class Parameters:
         """Return how to read a patient."""
         return ReadOptions(self.allow_unlabelled, self.resample_oblique)
 
-    def of_patient(self) -> dict:
-        """Return what shapes a patient's files: all but the split, and the ROI rule spelt out."""
-        chosen = asdict(self) | {"roi": self.rule().as_dict()}
-        return {key: value for key, value in chosen.items() if key not in ("split", "seed")}
+    def record(self) -> ParametersRecord:
+        """Return the parameters for the manifest, with the ROI rule spelt out.
+
+        :raises DataError: ``roi`` and ``policy`` name no rule.
+        """
+        return ParametersRecord(**asdict(self), roi_rule=rule_record(self.rule()))
+
+    def patient_record(self) -> PatientParametersRecord:
+        """Return what shapes a patient's files: all but the split, and the ROI rule spelt out.
+
+        :raises DataError: ``roi`` and ``policy`` name no rule.
+        """
+        return PatientParametersRecord(
+            roi=rule_record(self.rule()),
+            policy=self.policy,
+            reduce=self.reduce,
+            spacing_mm=self.spacing_mm,
+            method=self.method,
+            allow_unlabelled=self.allow_unlabelled,
+            resample_oblique=self.resample_oblique,
+        )
+
+
+def rule_record(rule: rois.RoiRule) -> RoiRuleRecord:
+    """Return an ROI rule as files have it."""
+    classes = tuple(
+        RoiRuleClassRecord(
+            value=roi_class.value,
+            names=roi_class.names,
+            patterns=roi_class.patterns,
+            policy=roi_class.policy,
+        )
+        for roi_class in rule.classes
+    )
+    return RoiRuleRecord(classes=classes, sources=rule.sources)
 
 
 @dataclass(frozen=True)
@@ -99,67 +158,100 @@ class Job:
     parameters: Parameters
 
 
-def run(job: Job) -> dict:
+@dataclass
+class _Draft:
+    """What is known of a patient while it is prepared; see :class:`PatientRecord`."""
+
+    job: Job
+    warnings: list[str]
+    status: Status = Status.OK
+    reason: str = ""
+    roi: RoiRecord | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    inputs: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+    voxels: int | None = None
+    volume_ml: float | None = None
+    ct: CtRecord | None = None
+    native: GridRecord | None = None
+    coarse: GridRecord | None = None
+    seconds: float | None = None
+
+    def end(self, status: Status, reason: str) -> None:
+        """Note why the patient cannot be used; whatever was written does not count."""
+        self.status, self.reason = status, reason
+        self.files, self.outputs = {}, {}
+
+    def record(self) -> PatientRecord:
+        """Return the record; its phase is not known yet."""
+        return PatientRecord(
+            id=self.job.patient_id,
+            source=self.job.patient.source,
+            status=self.status,
+            reason=self.reason,
+            warnings=tuple(self.warnings),
+            phase=None,
+            roi=self.roi,
+            files=PatientFilesRecord(**self.files),
+            inputs=tuple(self.inputs),
+            outputs=self.outputs,
+            voxels=self.voxels,
+            volume_ml=self.volume_ml,
+            ct=self.ct,
+            native=self.native,
+            coarse=self.coarse,
+            seconds=self.seconds,
+        )
+
+
+def run(job: Job) -> PatientRecord:
     """Prepare a patient, unless its record says that this is done.
 
     :return: the patient's record for the manifest; a refusal is a record too.
     """
-    key = {
-        "versions": files.versions(),
-        "parameters": job.parameters.of_patient(),
-        "source": job.patient.source,
-        "unreadable": job.patient.unreadable,
-    }
+    made_with = MadeWith(
+        versions=files.versions(),
+        parameters=job.parameters.patient_record(),
+        source=job.patient.source,
+        unreadable=tuple(job.patient.unreadable),
+    )
     path = job.out_dir / RECORDS / f"{job.patient_id}.json"
-    done = _finished(path, key, job)
+    done = _finished(path, made_with, job)
     if done is not None:
         return done
     path.unlink(missing_ok=True)  # from here on the files do not belong together
     record = _prepare(job)
-    if not record["reason"].startswith(UNFORESEEN):  # a full disk may be emptied
-        files.write_json(path, {"made_with": key, "record": record})
+    if record.status is not Status.FAILED:  # a full disk may be emptied
+        RecordFile(made_with=made_with, record=record).write(path)
     return record
 
 
-UNFORESEEN = "Unexpected "
-"""How the reason begins where a patient was refused by no rule: another run may succeed."""
+def failed(job: Job, reason: str) -> PatientRecord:
+    """Return the record of a patient that could not be worked on; another run may succeed."""
+    draft = _new_draft(job)
+    draft.end(Status.FAILED, reason)
+    return draft.record()
 
 
-def refused(job: Job, reason: str) -> dict:
-    """Return the record of a patient that cannot be used, or could not be worked on."""
-    return _blank(job) | {"status": "refused", "reason": reason}
+def _new_draft(job: Job) -> _Draft:
+    return _Draft(job, unreadable_warning(job.patient.unreadable))
 
 
-def _blank(job: Job) -> dict:
-    return {
-        "id": job.patient_id,
-        "source": job.patient.source,
-        "status": "ok",
-        "reason": "",
-        "warnings": unreadable_warning(job.patient.unreadable),
-        "phase": None,
-        "roi": None,
-        "files": {},
-        "inputs": [],
-        "outputs": {},
-    }
-
-
-def _finished(path: Path, key: dict, job: Job) -> dict | None:
+def _finished(path: Path, made_with: MadeWith, job: Job) -> PatientRecord | None:
     """Return the record of an earlier run if its key, inputs and outputs are still the same."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        record = content["record"]
-        same = content["made_with"] == key and record["inputs"] == _digests(job.patient, {})
-        for name, digest in record["outputs"].items() if same else ():
+        earlier = RecordFile.read(path, "")
+        record = earlier.record
+        same = earlier.made_with == made_with and list(record.inputs) == _digests(job.patient, {})
+        for name, digest in record.outputs.items() if same else ():
             same = same and _digest(job.out_dir / name) == digest
         return record if same else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (DataError, ValueError):  # a name with a NUL is a ValueError
         return None
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file; of one that cannot be read, that fact."""
+    """Return the SHA-256 of a file, or the reason why it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -171,87 +263,90 @@ def _digests(patient: PatientFiles, known: dict[Path, str]) -> list[str]:
 
     :param known: digests of files that have been read already.
     """
-    paths = {header.path for one in patient.series.values() for header in one.slices}
+    paths = {header.path for series in patient.series.values() for header in series.slices}
     paths.update(patient.structure_paths, patient.seg_paths)
     return sorted(known.get(path) or _digest(path) for path in paths)
 
 
-def _prepare(job: Job) -> dict:
+def _prepare(job: Job) -> PatientRecord:
     """Read, check, resample and write one patient."""
     start = time.perf_counter()
-    record = _blank(job)
-    known = {}
+    draft = _new_draft(job)
+    known: dict[Path, str] = {}
     try:
         data = read_patient(job.patient, job.parameters.rule(), job.parameters.reading())
         known = data.inputs or {}
-        _note(data, record)
-        _write_patient(data.volume, data.label, job, record)
+        _describe_label(data, draft)
+        _write_patient(data.volume, data.label, draft)
     except DataError as error:
-        record.update(status="refused", reason=str(error))
+        draft.end(Status.REFUSED, str(error))
     except MemoryError:  # whoever set the bound says what to do
         raise
     except Exception as error:  # a fault of ours, or a full disk: the cohort goes on
-        record.update(status="refused", reason=f"{UNFORESEEN}{type(error).__name__}: {error}")
-    if record["status"] == "refused":
-        record.update(files={}, outputs={})
-    for kind, name in output_names(job.patient_id).items():  # nothing stale from an earlier run
-        if kind not in record["files"]:
-            record["warnings"] += remove(job.out_dir, name)
-    record["inputs"] = _digests(job.patient, known)
-    record["seconds"] = round(time.perf_counter() - start, 2)
-    return record
+        draft.end(Status.FAILED, f"{type(error).__name__}: {error}")
+    for kind, name in output_names(job.patient_id).names().items():
+        if kind not in draft.files:  # nothing stale from an earlier run
+            draft.warnings += remove(job.out_dir, name)
+    draft.inputs = _digests(job.patient, known)
+    draft.seconds = round(time.perf_counter() - start, 2)
+    return draft.record()
 
 
-def _note(data: PatientData, record: dict) -> None:
-    """Note in a patient's record what was read."""
-    record["warnings"] += data.warnings
+def _describe_label(data: PatientData, draft: _Draft) -> None:
+    """Note in a patient's draft what was read, and the size of its label."""
+    draft.warnings += data.warnings
     if data.label is None:
         return
-    voxel_ml = geometry.voxel_volume_ml(data.volume.affine_lps)
-    classes = [
-        {"value": one.value, "name": one.name, "source": one.source, "voxels": one.voxels}
-        for one in data.chosen
-    ]
-    record["roi"] = {
-        "chosen": ", ".join(one.name for one in data.chosen),
-        "classes": classes,
-        "others": list(data.others),
-    }
-    record["voxels"] = int(np.count_nonzero(data.label))
-    record["volume_ml"] = round(record["voxels"] * voxel_ml, 3)
+    draft.roi = RoiRecord(
+        chosen=", ".join(roi.name for roi in data.chosen),
+        classes=tuple(
+            RoiClassRecord(value=roi.value, name=roi.name, source=roi.source, voxels=roi.voxels)
+            for roi in data.chosen
+        ),
+        others=data.others,
+    )
+    draft.voxels = int(np.count_nonzero(data.label))
+    draft.volume_ml = round(draft.voxels * geometry.voxel_volume_ml(data.volume.affine_lps), 3)
 
 
-def _write_patient(volume: Volume, label: np.ndarray | None, job: Job, record: dict) -> None:
-    """Write the patient's NIfTI files and note grids, file names and digests in ``record``."""
-    names = output_names(job.patient_id)
+def _describe_ct(volume: Volume, native: np.ndarray) -> CtRecord:
+    """Return the record of a CT; ``native`` is its affine in RAS mm."""
+    return CtRecord(
+        series_uid=volume.series_uid,
+        slices=len(volume.slice_positions_mm),
+        interpolated_slices=tuple(np.flatnonzero(volume.interpolated).tolist()),
+        spacing_mm=tuple(geometry.spacing_mm(native).round(6).tolist()),
+        first_slice_mm=float(volume.slice_positions_mm[0]),
+        last_slice_mm=float(volume.slice_positions_mm[-1]),
+    )
+
+
+def _write_patient(volume: Volume, label: np.ndarray | None, draft: _Draft) -> None:
+    """Write the patient's NIfTI files and note grids, file names and digests in ``draft``."""
+    out_dir, parameters = draft.job.out_dir, draft.job.parameters
+    names = output_names(draft.job.patient_id).names()
     native = geometry.lps_to_ras(volume.affine_lps)
     shape = volume.array.shape
-    coarse = resample.coarse_grid(shape, native, job.parameters.reduce, job.parameters.spacing_mm)
-    record["ct"] = {
-        "series_uid": volume.series_uid,
-        "slices": len(volume.slice_positions_mm),
-        "interpolated_slices": np.flatnonzero(volume.interpolated).tolist(),
-        "spacing_mm": geometry.spacing_mm(native).round(6).tolist(),
-        "first_slice_mm": float(volume.slice_positions_mm[0]),
-        "last_slice_mm": float(volume.slice_positions_mm[-1]),
-    }
-    record["native"] = {"shape": list(shape), "affine_ras": native.tolist()}
-    record["coarse"] = {"shape": list(coarse.shape), "affine_ras": coarse.affine.tolist()}
+    coarse = resample.coarse_grid(shape, native, parameters.reduce, parameters.spacing_mm)
+    draft.ct = _describe_ct(volume, native)
+    draft.native = GridRecord.of(shape, native)
+    draft.coarse = GridRecord.of(coarse.shape, coarse.affine)
 
-    def write(kind, array, affine_ras):
+    def write(kind: str, array: np.ndarray, affine_ras: np.ndarray) -> None:
         content = files.nifti_bytes(array, affine_ras)
-        files.write_bytes(job.out_dir / names[kind], content)
-        record["files"][kind] = names[kind]
-        record["outputs"][names[kind]] = hashlib.sha256(content).hexdigest()
+        files.write_bytes(out_dir / names[kind], content)
+        draft.files[kind] = names[kind]
+        draft.outputs[names[kind]] = hashlib.sha256(content).hexdigest()
 
-    image = resample.resample_image(volume.array, coarse, job.parameters.method)
+    image = resample.resample_image(volume.array, coarse, parameters.method)
     write("image", image, coarse.affine)
     if label is None:
         return
     small = resample.resample_label(label, coarse)
-    record["warnings"] += [
-        f"Class {value} is smaller than a voxel of the label: it has none."
-        for value in sorted({one["value"] for one in record["roi"]["classes"]})
+    values = {roi.value for roi in draft.roi.classes} if draft.roi else set()
+    draft.warnings += [
+        f"Class {value} is too small for the voxels of the label: none is left of it."
+        for value in sorted(values)
         if not (small == value).any()
     ]
     write("label", small, coarse.affine)
@@ -269,5 +364,8 @@ def unreadable_warning(lines: list[str]) -> list[str]:
     """Return one warning that counts and names unreadable files, or none."""
     if not lines:
         return []
-    more = f"; and {len(lines) - 20} more" if len(lines) > 20 else ""
-    return [f"{len(lines)} files could not be read and were skipped: {'; '.join(lines[:20])}{more}"]
+    more = f"; and {len(lines) - FILES_NAMED} more" if len(lines) > FILES_NAMED else ""
+    return [
+        f"Skipped {count_of(len(lines), 'file')} that could not be read: "
+        f"{'; '.join(lines[:FILES_NAMED])}{more}"
+    ]

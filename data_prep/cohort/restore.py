@@ -1,94 +1,131 @@
 """NiftyNet's probability maps back on each CT's own grid, as masks, with Dice in 3-D."""
 
 import math
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from data_prep.cohort.manifest import GridRecord, PatientRecord, Phase, read_manifest
 from data_prep.cohort.split import PHASES, UNUSED
 from data_prep.core import files, geometry, predictions, resample
-from data_prep.core.console import PLAIN
+from data_prep.core.console import PLAIN, count_of
 from data_prep.core.dice import dice
 from data_prep.core.errors import DataError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 SCORES = "scores.csv"
-"""The table of :data:`SCORE_COLUMNS` beside the masks: whom the last run restored."""
+"""The table of :data:`SCORE_COLUMNS` beside the masks: the patients that the last run restored."""
 
 SCORE_COLUMNS = ("id", "phase", "dice_3d", "reference_ml", "predicted_ml")
 
+IDS_SHOWN = 10
+"""How many ids without a prediction are printed."""
 
-def read_probability(path: Path, grid: dict) -> np.ndarray:
+
+@dataclass(frozen=True)
+class Score:
+    """One restored patient; Dice and the reference's volume are nan where there is no label."""
+
+    patient_id: str
+    phase: Phase
+    dice_3d: float
+    reference_ml: float
+    predicted_ml: float
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """What became of the usable patients of a manifest.
+
+    ``failed`` has the reason by id; ``missing`` are the ids of patients without a prediction.
+    """
+
+    scores: tuple[Score, ...]
+    failed: dict[str, str]
+    missing: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result for a program; what is undefined is null, as JSON has no nan."""
+        scores = []
+        for score in self.scores:
+            row = zip(SCORE_COLUMNS, astuple(score), strict=True)
+            scores.append({key: None if value != value else value for key, value in row})
+        return {"scores": scores, "failed": self.failed, "missing": list(self.missing)}
+
+
+def read_probability(path: Path, grid: GridRecord) -> np.ndarray:
     """Read a foreground probability map and check that it lies on the patient's coarse grid.
 
-    :param grid: ``shape`` and ``affine_ras`` of the manifest's ``coarse``.
+    :param path: NIfTI file that NiftyNet wrote.
+    :param grid: ``coarse`` of the patient's record.
     :return: float32 (x, y, z).
     :raises DataError: unreadable, too many channels, another shape, or another place.
     """
     array = predictions.read_on_grid(
-        path,
-        tuple(grid["shape"]),
-        np.array(grid["affine_ras"]),
-        "Predict on the images of this --data folder.",
+        path, grid.shape, grid.affine, "Predict on the images of this --data folder."
     )
     return np.asarray(array, np.float32)
 
 
-def restore_patient(record: dict, prediction: Path, data_dir: Path, out_dir: Path) -> dict:
+def restore_patient(
+    record: PatientRecord, prediction: Path, data_dir: Path, out_dir: Path
+) -> Score:
     """Write one patient's mask on the CT's own grid and score it where there is a label.
 
-    :param record: the patient's record in the manifest.
-    :return: a row of ``SCORE_COLUMNS``; nan where there is no reference.
+    :param record: of a usable patient, from the manifest.
+    :param prediction: the patient's probability map.
+    :param data_dir: folder that ``preprocess`` wrote.
+    :param out_dir: folder for ``<id>_mask.nii.gz``.
     :raises DataError: the prediction or the label cannot be used.
     """
-    native = record["native"]
-    native_affine, shape = np.array(native["affine_ras"]), tuple(native["shape"])
-    coarse_affine = np.array(record["coarse"]["affine_ras"])
-    probability = read_probability(prediction, record["coarse"])
+    native, coarse, phase = record.native, record.coarse, record.phase
+    assert native and coarse and phase  # Manifest refuses a usable patient without them
+    probability = read_probability(prediction, coarse)
     try:
-        mask = resample.to_native_mask(probability, coarse_affine, shape, native_affine)
+        mask = resample.to_native_mask(probability, coarse.affine, native.shape, native.affine)
     except DataError as error:
         raise DataError(f"{prediction}: {error}") from error
-    files.write_nifti(out_dir / f"{record['id']}_mask.nii.gz", mask.astype(np.uint8), native_affine)
-    voxel_ml = geometry.voxel_volume_ml(native_affine)
-    row = {
-        "id": record["id"],
-        "phase": record["phase"],
-        "dice_3d": math.nan,
-        "reference_ml": math.nan,
-        "predicted_ml": float(mask.sum()) * voxel_ml,
-    }
-    if "native_label" in record["files"]:
-        path = data_dir / record["files"]["native_label"]
-        try:
-            reference = np.asanyarray(nib.load(path).dataobj) > 0
-        except Exception as error:
-            raise DataError(f"{path} cannot be read ({error}). Run preprocess again.") from error
-        row["dice_3d"] = float(dice(reference, mask))
-        row["reference_ml"] = float(reference.sum()) * voxel_ml
-    return row
+    files.write_nifti(out_dir / f"{record.id}_mask.nii.gz", mask.astype(np.uint8), native.affine)
+    voxel_ml = geometry.voxel_volume_ml(native.affine)
+    dice_3d = reference_ml = math.nan
+    if record.files.native_label:
+        reference = _read_reference(data_dir / record.files.native_label)
+        dice_3d = float(dice(reference, mask))
+        reference_ml = float(reference.sum()) * voxel_ml
+    return Score(record.id, phase, dice_3d, reference_ml, float(mask.sum()) * voxel_ml)
+
+
+def _read_reference(path: Path) -> np.ndarray:
+    """Read a label as a mask, bool (x, y, z).
+
+    :raises DataError: it cannot be read.
+    """
+    try:
+        return np.asanyarray(nib.load(path).dataobj) > 0
+    except Exception as error:  # nibabel raises many kinds
+        raise DataError(f"{path} cannot be read ({error}). Run preprocess again.") from error
 
 
 def restore_cohort(
     data_dir: Path, predictions_dir: Path, out_dir: Path, postfix: str = predictions.POSTFIX
-) -> dict:
+) -> RestoreResult:
     """Restore every predicted patient; write the masks and ``scores.csv``.
 
-    :return: ``scores`` (rows), ``failed`` (id: reason) and ``missing`` (ids without a prediction).
+    :param data_dir: folder that ``preprocess`` wrote.
+    :param predictions_dir: NiftyNet's ``save_seg_dir``.
+    :param out_dir: folder to write.
+    :param postfix: NiftyNet's ``output_postfix``.
     :raises DataError: no manifest, no folder of predictions, no prediction in it, or no folder
         to write.
     """
-    manifest = files.read_manifest(data_dir)
-    records = {one["id"]: one for one in manifest["patients"] if one["status"] == "ok"}
-    if any(one.get("phase") not in (*PHASES, UNUSED) for one in records.values()):
-        raise DataError(
-            f"{data_dir / files.MANIFEST} does not say who is for training and who for a test: an "
-            "earlier version wrote it. Run preprocess again."
-        )
-    found = predictions.find(predictions_dir, postfix)
-    found = {one: found[one] for one in records if one in found}
+    records = {patient.id: patient for patient in read_manifest(data_dir).usable}
+    predicted = predictions.find(predictions_dir, postfix)
+    found = {name: predicted[name] for name in records if name in predicted}
     if not found:
         raise DataError(
             f"No prediction in {predictions_dir}: expected {predictions.INFERRED_LIST} or files "
@@ -96,42 +133,56 @@ def restore_cohort(
             "Run inference."
         )
     files.make_folder(out_dir)
-    scores, failed = [], {}
-    for one, path in found.items():
+    scores: list[Score] = []
+    failed: dict[str, str] = {}
+    for patient_id, path in found.items():
         try:
-            scores.append(restore_patient(records[one], path, data_dir, out_dir))
+            scores.append(restore_patient(records[patient_id], path, data_dir, out_dir))
         except DataError as error:
-            failed[one] = str(error)
-    rows = [
-        [row["id"], row["phase"], *(f"{row[key]:.6g}" for key in SCORE_COLUMNS[2:])]
-        for row in scores
+            failed[patient_id] = str(error)
+    files.write_csv(out_dir / SCORES, [SCORE_COLUMNS, *map(_row, scores)])
+    missing = [
+        name for name, record in records.items() if name not in found and record.phase != UNUSED
     ]
-    files.write_csv(out_dir / SCORES, [SCORE_COLUMNS, *rows])
-    missing = [one for one in records if one not in found and records[one]["phase"] != UNUSED]
-    return {"scores": scores, "failed": failed, "missing": missing}
+    return RestoreResult(tuple(scores), failed, tuple(missing))
 
 
-def report(result: dict, console: Console) -> None:
+def _row(score: Score) -> list[str]:
+    """Return a row of :data:`SCORE_COLUMNS`."""
+    numbers = (score.dice_3d, score.reference_ml, score.predicted_ml)
+    return [score.patient_id, score.phase, *(f"{number:.6g}" for number in numbers)]
+
+
+def print_scores(result: RestoreResult, console: "Console") -> None:
     """Print Dice and volumes per patient, the mean of each phase, and who is missing or failed."""
+    from rich.table import Table
+
     table = Table("id", "set", "Dice3D", "reference mL", "predicted mL", box=None)
-    for row in result["scores"]:
-        values = (row[key] for key in SCORE_COLUMNS[2:])
-        formats = (".4f", ".1f", ".1f")
+    for score in result.scores:
         table.add_row(
-            row["id"],
-            row["phase"],
-            *("-" if math.isnan(v) else format(v, f) for v, f in zip(values, formats, strict=True)),
+            score.patient_id,
+            score.phase,
+            _shown(score.dice_3d, ".4f"),
+            _shown(score.reference_ml, ".1f"),
+            _shown(score.predicted_ml, ".1f"),
         )
     for phase in PHASES:  # never one mean of all: training patients would pass for a test
-        scored = [row["dice_3d"] for row in result["scores"] if row["phase"] == phase]
-        scored = [value for value in scored if not math.isnan(value)]
-        if scored:
-            table.add_row(f"mean of {len(scored)}, {phase}", "", f"{np.mean(scored):.4f}", "", "")
+        values = [score.dice_3d for score in result.scores if score.phase == phase]
+        values = [value for value in values if not math.isnan(value)]
+        if values:
+            table.add_row(f"mean of {len(values)}, {phase}", "", f"{np.mean(values):.4f}", "", "")
     console.print(table)
-    for one, reason in result["failed"].items():
-        console.print(f"{one} failed: {reason}", **PLAIN)
-    missing = result["missing"]
-    if missing:
-        names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
-        patients = "1 patient" if len(missing) == 1 else f"{len(missing)} patients"
-        console.print(f"No prediction for {patients}: {names}", **PLAIN)
+    for patient_id, reason in result.failed.items():
+        console.print(f"{patient_id} failed: {reason}", **PLAIN)
+    if result.missing:
+        more = ", ..." if len(result.missing) > IDS_SHOWN else ""
+        console.print(
+            f"No prediction for {count_of(len(result.missing), 'patient')}: "
+            f"{', '.join(result.missing[:IDS_SHOWN])}{more}",
+            **PLAIN,
+        )
+
+
+def _shown(value: float, form: str) -> str:
+    """Return a number for the table; undefined is a dash."""
+    return "-" if math.isnan(value) else format(value, form)

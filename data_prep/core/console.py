@@ -3,13 +3,12 @@
 from typing import Any
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
-"""How to print text that is not ours on rich's console: as it is, in one line."""
+"""How to print text that is not ours: as it is, in one line."""
 
 
-def count_of(number: int, noun: str) -> str:
-    """Return a number and its noun, in the plural unless it is 1.
+def count_of(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: ``1 contour``, ``2 contours``.
 
-    >>> count_of(1, "patient"), count_of(2, "patient")
-    ('1 patient', '2 patients')
+    :param plural: where it is not the noun and an "s".
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

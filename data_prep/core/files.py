@@ -15,9 +15,6 @@ from isal import igzip
 from data_prep.core.errors import DataError
 from data_prep.core.identity import VERSION
 
-MANIFEST = "manifest.json"
-"""What :mod:`data_prep.cohort.prepare` did to each patient, in the output folder."""
-
 GZIP_LEVEL = 2
 """Of ISA-L, 0 to 3. LUNG1-001 at 256 x 256 x 134 takes 0.05 s and 9.08 MB; zlib takes 0.22 s for
 8.97 MB at its level 1, and 0.87 s for 8.82 MB at level 6. Labels come out smaller than zlib's."""
@@ -35,24 +32,6 @@ def make_folder(path: Path) -> None:
             f"--out {path} cannot be made a folder ({error.strerror}). Name a new or an existing "
             "folder that can be written."
         ) from error
-
-
-def read_manifest(data_dir: Path) -> dict:
-    """Read the manifest that ``preprocess`` wrote.
-
-    :raises DataError: it is absent or damaged.
-    """
-    path = data_dir / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        [record["id"] for record in manifest["patients"]]
-        return manifest
-    except OSError as error:
-        raise DataError(
-            f"No {path} ({error.strerror}). Give --data the folder that preprocess wrote."
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}). Run preprocess again.") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

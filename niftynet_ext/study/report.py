@@ -186,13 +186,13 @@ def _overlays(patients, references, folders):
 
 def _read_case(one, references_dir, predictions_dir, dice):
     """:raises DataError: a file cannot be read, or there is no CT."""
-    manifest = files.read_manifest(references_dir)
-    records = {record["id"]: record for record in manifest["patients"]}
     known = cases.find_references(references_dir)[0][one]
+    if known.image is None:
+        raise DataError(f"{references_dir} has no CT of {one}: give the folder of preprocess.")
     prediction, mask, affine = cases.read_pair(
         predictions.find(predictions_dir)[one], known.path, known.coarse
     )
-    image = nib.load(references_dir / records[one]["files"]["image"])
+    image = nib.load(known.image)
     return panels.Case(
         one,
         planes.Grid(np.asanyarray(image.dataobj), image.affine),

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from data_prep.cohort.split import PHASES
+from data_prep.cohort.split import PAPER_SPLIT, PHASES
 from data_prep.core import files
 from data_prep.core.errors import DataError
 from niftynet_ext.study import cases, rounds
@@ -26,10 +26,6 @@ from niftynet_ext.study.select import infer
 NETWORKS = ("densehighres3dnet_v1", "densehighres3dnet_v2", "highres3dnet_matched")
 DONE = Path("reproduce.json")
 """What ran, in the folder of the study."""
-
-_PAPER_SPLIT = "260 40 40"
-"""Patients for training, validation and test (paper 4.1); of 421 usable ones 81 are left out. Who
-was in which set of the paper is not public."""
 
 PHANTOM = "phantom"
 _PHANTOM_PATIENTS = "--patients 7 --matrix 64 --slices 20"
@@ -133,7 +129,8 @@ def run(cohort, scale, config_dir):
         study.run("data_prep", "preprocess --dicom dicom --out data --split 4 2 1")
     else:
         study.run("data_prep", f"download --collection {cohort} --out dicom --yes")
-        study.run("data_prep", f"preprocess --dicom dicom --out data --split {_PAPER_SPLIT}")
+        numbers = " ".join(map(str, PAPER_SPLIT))  # of 421 usable patients 81 are left out
+        study.run("data_prep", f"preprocess --dicom dicom --out data --split {numbers}")
     plan = " ".join(f"{stage.loss}:{stage.last}" for stage in study.plan)
     for path in configs:
         study.run("niftynet_ext.study.rounds", f"-c {path} --plan '{plan}'")

@@ -1,13 +1,12 @@
 """A trained NiftyNet model as a folder: what it was trained with, its checkpoint, its inference.
 
-The folder alone is enough: ``settings_training.txt``, which NiftyNet writes there, holds the ini
-file and the flags of the training in full. Nothing is written into it. NiftyNet runs in a process
-of its own: this package never imports it.
+The folder alone is enough: ``settings_training.txt``, which NiftyNet writes there, holds all keys
+of the ini file and flags of the training. Nothing is written into it. NiftyNet runs in a separate
+process: this module never imports it.
 """
 
 import ast
 import configparser
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,16 @@ from pathlib import Path
 from data_prep.core import files, predictions
 from data_prep.core.errors import DataError
 from niftynet_ext.core import checkpoints
+from niftynet_ext.core.errors import RoundsError
 from niftynet_ext.study import rounds
 from niftynet_ext.training import preparation
+from niftynet_ext.training.preparation import Preparation
 
 SETTINGS = "settings_training.txt"
+"""What NiftyNet notes of a training, in the model folder."""
+
+LINES_SHOWN = 3
+"""How many lines of a log without an error stand in the message."""
 
 _NETWORK_KEYS = (
     "name",
@@ -46,12 +51,13 @@ _INFERENCE_KEYS = ("spatial_window_size", "border")
 
 
 @dataclass(frozen=True)
-class Model:
-    """One checkpoint of a training: the model's folder and the iteration."""
+class TrainedModel:
+    """One checkpoint of a training: the model's folder, the iteration, and the settings."""
 
     folder: Path
     iteration: int
     settings: dict[str, dict[str, str]]
+    """Values by section and key, as an ini file has them."""
 
     @property
     def network(self) -> str:
@@ -62,53 +68,41 @@ class Model:
         """Return the SHA-256 of the checkpoint's weights."""
         return checkpoints.sha256(self.folder, self.iteration)
 
-    def preparation(self) -> dict | None:
+    def preparation(self) -> Preparation | None:
         """Return how the training's images were prepared, or None where that is not noted.
 
-        :return: ``reduce``, ``spacing_mm`` and ``method`` as
-            :class:`data_prep.cohort.job.Parameters` has them.
-        :raises DataError: the note is damaged.
+        :raises DataError: the note is damaged, or of a newer schema.
         """
-        path = self.folder / preparation.RECORD
-        try:
-            noted = json.loads(path.read_text(encoding="utf-8"))
-            spacing_mm = noted["spacing_mm"]
-            known = {key: noted[key] for key in preparation.KEYS}
-            return known | {"spacing_mm": tuple(spacing_mm) if spacing_mm else None}
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path} is damaged ({error}). Remove it, and give --reduce or --spacing, and "
-                "--method as in the training's preprocess."
-            ) from error
+        return preparation.read(self.folder)
 
 
-def open_model(text: str) -> Model:
-    """Open a model folder; the last checkpoint, or that of ``FOLDER@ITERATION``.
+def open_model(text: str) -> TrainedModel:
+    """Open a model folder at its last checkpoint, or at that of ``FOLDER@ITERATION``.
 
+    :param text: ``FOLDER`` or ``FOLDER@ITERATION``.
     :raises DataError: the folder is not a trained model, or lacks the checkpoint.
     """
-    match = re.fullmatch(r"(.+?)(?:@(\d+))?", text)
-    folder = Path(match[1]) if match else Path(text)
+    match = re.fullmatch(r"(.+?)@(\d+)", text)
+    folder = Path(match[1] if match else text)
     saved = checkpoints.whole(folder)
     if not saved:
         raise DataError(
             f"--model {folder}: expected the folder of a trained model, found no checkpoint "
             "models/model.ckpt-*.index in it. Give the model_dir of the training's ini file."
         )
-    iteration = int(match[2]) if match[2] else saved[-1]
+    iteration = int(match[2]) if match else saved[-1]
     if iteration not in saved:
         raise DataError(
             f"--model {folder}: no checkpoint of iteration {iteration}; found "
             f"{', '.join(map(str, saved))}."
         )
-    return Model(folder.resolve(), iteration, read_settings(folder / SETTINGS))
+    return TrainedModel(folder.resolve(), iteration, read_settings(folder / SETTINGS))
 
 
 def read_settings(path: Path) -> dict[str, dict[str, str]]:
     """Read what NiftyNet notes of a training: ``[SECTION]`` and ``-- key: value`` lines.
 
+    :param path: NiftyNet's ``settings_training.txt``.
     :return: values by section and key as an ini file has them; keys without a value are left out.
     :raises DataError: the file is absent, or not of a segmentation.
     """
@@ -120,6 +114,7 @@ def read_settings(path: Path) -> dict[str, dict[str, str]]:
             "models folder."
         ) from error
     settings: dict[str, dict[str, str]] = {}
+    section: dict[str, str] = {}
     for line in lines:
         if match := re.fullmatch(r"\[(\w+)\]", line):
             section = settings.setdefault(match[1], {})
@@ -129,7 +124,8 @@ def read_settings(path: Path) -> dict[str, dict[str, str]]:
                 section[match[1]] = value
     if "NETWORK" not in settings or "image" not in settings.get("CUSTOM", {}):
         raise DataError(
-            f"{path} is not of a segmentation by NiftyNet: it names no network or no image."
+            f"{path} is not from a segmentation by NiftyNet: it names no network or no image. Give "
+            "the model_dir of the training's ini file."
         )
     return settings
 
@@ -141,14 +137,15 @@ def _as_in_ini(value: str) -> str:
     return "" if value == "None" else value
 
 
-def infer(model: Model, images_csv: Path, work_dir: Path, windows: str) -> dict[str, Path]:
+def infer(model: TrainedModel, images_csv: Path, work_dir: Path, windows: str) -> dict[str, Path]:
     """Run ``net_segment inference`` on a list of images.
 
+    :param model: the checkpoint to use.
     :param images_csv: NiftyNet's list ``id,path`` of coarse CTs.
     :param work_dir: an empty folder for the ini file, the log and the outputs.
     :param windows: one of :data:`niftynet_ext.core.choices.INFERENCE_WINDOWS`.
     :return: the probability map of each id.
-    :raises DataError: NiftyNet failed; the message has the log's own words.
+    :raises DataError: NiftyNet failed; the message quotes its log.
     """
     files.make_folder(work_dir)
     (work_dir / "models").symlink_to(model.folder / "models", target_is_directory=True)
@@ -157,23 +154,23 @@ def infer(model: Model, images_csv: Path, work_dir: Path, windows: str) -> dict[
         _inference_ini(model, images_csv.resolve(), work_dir.resolve(), windows).write(stream)
     try:
         rounds.run_command(["net_segment", "inference", "-c", str(ini)], log)
-    except rounds.RoundsError as error:
+    except RoundsError as error:
         raise DataError(str(error)) from error
     output = work_dir / "output"
     found = predictions.find(output) if output.is_dir() else {}
-    if not found:  # NiftyNet ends with exit code 0 when a session breaks off
+    if not found:  # NiftyNet ends with exit code 0 when a session fails
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         lines = [rounds.COLOURS.sub("", line).rstrip() for line in lines]
-        causes = [line for line in lines if rounds.CAUSE.match(line)][:2] or lines[-3:]
+        causes = [line for line in lines if rounds.CAUSE.match(line)][:2] or lines[-LINES_SHOWN:]
         raise DataError(
-            f"--model {model.folder}: net_segment inference left no output: {' '.join(causes)} "
-            "Mend what it names; `net_segment inference` with the training's ini file shows more."
+            f"--model {model.folder}: net_segment inference wrote no output: {' '.join(causes)} "
+            "Fix what it names; `net_segment inference` with the training's ini file shows more."
         )
     return found
 
 
 def _inference_ini(
-    model: Model, images_csv: Path, work_dir: Path, windows: str
+    model: TrainedModel, images_csv: Path, work_dir: Path, windows: str
 ) -> configparser.ConfigParser:
     """Return the ini file of an inference on all images of a list."""
     settings = model.settings

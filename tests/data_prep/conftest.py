@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.dicom_patients import Patient, square
+from tests.support.dicom_patients import square
 
 
 @pytest.fixture(scope="session")
@@ -12,19 +12,13 @@ def real_data(shared):
 
 
 @pytest.fixture
-def patient(tmp_path):
-    """Return a maker of one patient's files in a folder of its own."""
-    return lambda name="P1", **changes: Patient(tmp_path / "dicom" / name, name, **changes)
-
-
-@pytest.fixture
 def dicom(patient):
     """Return a folder of three good patients, one without a match and one without a CT."""
     for name in ("P1", "P2", "../../x"):
         made = patient(name.strip("./"))
         made.patient_id = name
-        for one in made.slices:
-            one.PatientID = name
+        for dataset in made.slices:
+            dataset.PatientID = name
         made.write().structures({"GTV-1": [(2, square(3.5, 12.5))], "Heart": None})
     patient("other").write().structures({"GTV-2": [(2, square(3.5, 12.5))]})
     patient("no_ct").structures({"GTV-1": [(2, square(3.5, 12.5))]})

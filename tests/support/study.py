@@ -1,12 +1,12 @@
 """Folders of references and predictions, written as NIfTI."""
 
-import json
-
 import nibabel as nib
 import numpy as np
 
+from data_prep.cohort.manifest import GridRecord, Status
 from data_prep.core import resample
 from niftynet_ext.study.scoring import Model
+from tests.support.manifests import record_of, write_manifest_of
 from tests.support.shapes import ball
 
 SHAPE, SPACING = (24, 22, 8), (1.0, 1.0, 3.0)
@@ -38,36 +38,35 @@ class Study:
         self.model = Model(
             "densehighres3dnet_v1", 60000, folder / "densehighres3dnet_v1" / "inference_60000"
         )
+        grid = resample.reduced_grid(SHAPE, AFFINE, 2)
+        grids = {
+            "native": GridRecord.of(SHAPE, AFFINE),
+            "coarse": GridRecord.of(grid.shape, grid.affine),
+        }
         records = []
-        for one, group in self.sets.items():
-            write(self.references / f"native/{one}_label.nii.gz", tumour().astype(np.uint8))
-            self.predict(one, tumour(1.0))
-            records.append(
-                {
-                    "id": one,
-                    "status": "ok",
-                    "phase": group,
-                    "files": {
-                        "native_label": f"native/{one}_label.nii.gz",
-                        "image": f"images/{one}.nii.gz",
-                    },
-                }
-            )
+        for patient_id, group in self.sets.items():
+            write(self.references / f"native/{patient_id}_label.nii.gz", tumour().astype(np.uint8))
+            self.predict(patient_id, tumour(1.0))
+            files = {
+                "native_label": f"native/{patient_id}_label.nii.gz",
+                "image": f"images/{patient_id}.nii.gz",
+            }
+            records.append(record_of(patient_id, group, files=files, **grids))
         records += [
-            {"id": "D", "status": "ok", "phase": "Inference", "files": {}},
-            {"id": "E", "status": "refused", "phase": None, "files": {}},
+            record_of("D", "Inference", **grids),
+            record_of("E", status=Status.REFUSED),
         ]
-        (self.references / "manifest.json").write_text(json.dumps({"patients": records}))
+        write_manifest_of(self.references, records)
 
-    def predict(self, one, mask, model=None, affine=AFFINE):
-        """Write a mask (or probabilities) as a model's prediction of patient ``one``."""
+    def predict(self, patient_id, mask, model=None, affine=AFFINE):
+        """Write a mask (or probabilities) as a model's prediction of a patient."""
         array = mask.astype(np.uint8) if mask.dtype == bool else mask
         folder = (model or self.model).folder
-        return write(folder / f"{one}_niftynet_out.nii.gz", array, affine)
+        return write(folder / f"{patient_id}_niftynet_out.nii.gz", array, affine)
 
-    def predict_coarse(self, one, mask, factor=2, model=None):
+    def predict_coarse(self, patient_id, mask, factor=2, model=None):
         """Write what a network gives: two channels on the coarse grid, (x, y, z, 1, 2)."""
         grid = resample.reduced_grid(mask.shape, AFFINE, factor)
         coarse = resample.resample_label(mask, grid).astype(np.float32)
         both = np.stack([1 - coarse, coarse], -1)[..., None, :]
-        return self.predict(one, both, model, grid.affine)
+        return self.predict(patient_id, both, model, grid.affine)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from data_prep import phantom
 from data_prep.cohort import check, check_table
+from data_prep.cohort.check_report import REPORT, CheckedPatient, Verdict, read_report
 from data_prep.cohort.job import Parameters
 from data_prep.core.engine import Engine
 from data_prep.core.errors import DataError
@@ -22,29 +23,32 @@ def cohort(tmp_path_factory):
         tmp_path_factory.mktemp("check") / "dicom", patients=3, matrix=128, slices=40
     )
     truth = json.loads((folder / phantom.TRUTH_FILE).read_text())["patients"]
-    return folder, {one["id"]: one for one in truth}
+    return folder, {patient["id"]: patient for patient in truth}
 
 
 def test_numbers_are_those_of_the_closed_form(cohort, tmp_path):
     folder, truth = cohort
     result = check.check_cohort(folder, tmp_path, Parameters())
-    assert result == json.loads((tmp_path / check.REPORT).read_text())
-    assert result["verdicts"] == {"ok": 3, "warn": 0, "refused": 0}
+    assert read_report(tmp_path) == result
+    content = json.loads((tmp_path / REPORT).read_text())
+    assert list(content)[0] == "schema_version" and list(content["patients"][0])[-1] == "expected"
+    assert content["patients"][0]["dice_rtstruct_seg"] is None  # measured: there is no SEG
+    assert content["verdicts"] == {"ok": 3, "warn": 0, "refused": 0}
     assert (tmp_path / check.SHEET).stat().st_size > 10_000
-    for entry in result["patients"]:
-        [tumour] = truth[entry["id"]]["tumours"]
-        voxels = np.prod(truth[entry["id"]]["size_voxels"])
-        voxel_ml = np.prod(truth[entry["id"]]["spacing_mm"]) / 1000
-        assert entry["volume_ml"] == pytest.approx(tumour["volume_ml"], rel=0.06)
-        assert entry["label_proportion"] == pytest.approx(
+    for entry in result.patients:
+        [tumour] = truth[entry.id]["tumours"]
+        voxels = np.prod(truth[entry.id]["size_voxels"])
+        voxel_ml = np.prod(truth[entry.id]["spacing_mm"]) / 1000
+        assert entry.volume_ml == pytest.approx(tumour["volume_ml"], rel=0.06)
+        assert entry.label_proportion == pytest.approx(
             tumour["volume_ml"] / voxel_ml / voxels, rel=0.06
         )
         ras = np.array(tumour["centroid_lps_mm"]) * [-1, -1, 1]
-        assert np.linalg.norm(ras - entry["centroid_ras_mm"]) < 0.5
-        assert entry["in_lung_box"] is True
-        assert entry["slices_found"] == entry["slices_expected"] == 40
-        assert (entry["roi"], entry["gaps_mm"]) == (["GTV-1"], [])
-        assert "Spinal-Cord" in entry["roi_others"]
+        assert np.linalg.norm(ras - entry.centroid_ras_mm) < 0.5
+        assert entry.in_lung_box is True
+        assert entry.slices_found == entry.slices_expected == 40
+        assert (entry.roi, entry.gaps_mm) == (("GTV-1",), ())
+        assert "Spinal-Cord" in entry.roi_others
 
 
 def test_two_workers_find_the_same(cohort, tmp_path):
@@ -61,12 +65,14 @@ def test_a_label_that_is_cut_and_a_refusal_are_found(cohort, tmp_path):
     folder = shutil.copytree(cohort[0], tmp_path / "dicom")
     (folder / "PHANTOM-002/RTSTRUCT/1-001.dcm").unlink()
     result = check.check_cohort(folder, tmp_path / "out", Parameters(roi="spinal.*"))
-    first, second, third = result["patients"]
-    assert second["verdict"] == "refused"
-    assert "No RTSTRUCT" in second["findings"][0] and "shape" not in second
+    first, second, third = result.patients
+    assert second.verdict is Verdict.REFUSED
+    assert "No RTSTRUCT" in second.findings[0] and second.shape is None
+    content = json.loads((tmp_path / "out" / REPORT).read_text())
+    assert "shape" not in content["patients"][1] and "shape" in content["patients"][0]
     # the canal runs through the whole CT
-    assert any("reaches the first or last slice" in text for text in first["findings"])
-    assert first["verdict"] == third["verdict"] == "warn"
+    assert any("reaches the first or last slice" in text for text in first.findings)
+    assert first.verdict is third.verdict is Verdict.WARN
 
 
 def test_what_most_patients_have_is_expected_of_all(patient, tmp_path, capsys):
@@ -80,15 +86,15 @@ def test_what_most_patients_have_is_expected_of_all(patient, tmp_path, capsys):
             made.segmentation({"GTV-1": {2: frame}})
     shutil.copy(tmp_path / "dicom/A/rs.dcm", tmp_path / "dicom/A/again.dcm")  # more is no fault
     assert main(["check", "--dicom", str(tmp_path / "dicom"), "--out", str(tmp_path / "out")]) == 0
-    entries = json.loads((tmp_path / "out" / check.REPORT).read_text())["patients"]
-    assert all(one["expected"] == {"CT": 1, "RTSTRUCT": 1, "SEG": 1} for one in entries)
-    assert entries[0]["found"] == {"CT": 1, "RTSTRUCT": 2, "SEG": 1}
-    for entry, told in zip(
+    entries = read_report(tmp_path / "out").patients
+    assert all(entry.expected == {"CT": 1, "RTSTRUCT": 1, "SEG": 1} for entry in entries)
+    assert entries[0].found == {"CT": 1, "RTSTRUCT": 2, "SEG": 1}
+    for entry, counts in zip(
         entries, [None, "1 CT, 1 RTSTRUCT, 0 SEG", None, "1 CT, 0 RTSTRUCT, 1 SEG"], strict=True
     ):
-        texts = [text for text in entry["findings"] if "as most patients" in text]
-        assert [text.split(";")[0] for text in texts] == ([f"Found {told}"] if told else [])
-        assert not told or entry["verdict"] == "warn"
+        texts = [text for text in entry.findings if "as most patients" in text]
+        assert [text.split(";")[0] for text in texts] == ([f"Found {counts}"] if counts else [])
+        assert not counts or entry.verdict is Verdict.WARN
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     [row] = [line for line in lines if line[:1] == ["B"] and "warn" in line]
     assert row[1:6] == ["1", "1", "0", "of", "1"]
@@ -103,9 +109,9 @@ def test_only_what_the_rule_asks_for_is_expected(patient, tmp_path):
         if name != "C":
             made.segmentation({"GTV-1": {2: np.ones((24, 28))}})
     parameters = Parameters(roi=str(tmp_path / "rule.json"))
-    entries = check.check_cohort(tmp_path / "dicom", tmp_path / "out", parameters)["patients"]
-    assert entries[2]["expected"] == {"CT": 1, "RTSTRUCT": 1}
-    assert not any("as most patients" in text for text in entries[2]["findings"])
+    entries = check.check_cohort(tmp_path / "dicom", tmp_path / "out", parameters).patients
+    assert entries[2].expected == {"CT": 1, "RTSTRUCT": 1}
+    assert not any("as most patients" in text for text in entries[2].findings)
 
 
 def test_two_ids_with_one_ct_warn(patient, tmp_path):
@@ -113,10 +119,9 @@ def test_two_ids_with_one_ct_warn(patient, tmp_path):
         patient(name, slices=slices).write().structures({"GTV-1": [(2, square(3.5, 12.5))]})
     result = check.check_cohort(tmp_path / "dicom", tmp_path / "out", Parameters())
     copies = [
-        [text for text in entry["findings"] if "The same CT" in text]
-        for entry in result["patients"]
+        [text for text in entry.findings if "has the same CT" in text] for entry in result.patients
     ]
-    assert "also that of B:" in copies[0][0] and "also that of A:" in copies[1][0]
+    assert copies[0][0].startswith("B has") and copies[1][0].startswith("A has")
     assert copies[2] == []
 
 
@@ -134,6 +139,15 @@ GOOD = {
 }
 
 
+def findings(numbers):
+    """Return the findings of a patient with these numbers."""
+    return check.findings(
+        CheckedPatient(
+            id="P1", source="", verdict="ok", series_found=(), found={}, findings=(), **numbers
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -142,21 +156,21 @@ GOOD = {
         ({"hu_range": [0, 2500]}, "run from 0 to 2500"),
         ({"hu_range": [-1024, 100]}, "run from -1024 to 100"),
         ({"volume_ml": 0.05}, "The label has 0.05 mL"),
-        ({"volume_ml": 2400.0}, "Check that GTV-1 is the ROI wanted"),
+        ({"volume_ml": 2400.0}, "Check that GTV-1 is the ROI you want"),
         ({"in_lung_box": False}, "outside the box around the lungs"),
         ({"label_at_end": True}, "may be cut there"),
         ({"dice_rtstruct_seg": 0.8}, "Dice 0.800, expected at least 0.95"),
     ],
 )
 def test_each_limit_has_its_finding(change, expected):
-    assert check.findings(GOOD) == check.findings(GOOD | {"in_lung_box": None}) == []
-    [text] = check.findings(GOOD | change)
+    assert findings(GOOD) == findings(GOOD | {"in_lung_box": None}) == []
+    [text] = findings(GOOD | change)
     assert expected in text
 
 
-def test_a_ct_without_a_label_is_held_against_the_limits_of_a_ct():
+def test_a_ct_without_a_label_is_compared_with_the_limits_of_a_ct():
     bare = {key: GOOD[key] for key in ("gaps_mm", "spacing_mm", "hu_range")}
-    assert check.findings(bare) == []
+    assert findings(bare) == []
 
 
 def test_command_prints_rows_findings_and_the_next_step(cohort, tmp_path, capsys):
@@ -177,7 +191,7 @@ def test_out_within_dicom_is_refused(cohort):
 def test_report_prints_refused_patients_too(cohort, tmp_path):
     result = check.check_cohort(cohort[0], tmp_path, Parameters(roi="liver"))
     console = Console(record=True, width=140, file=io.StringIO())
-    check_table.report(result, console)
+    check_table.print_check(result, console)
     assert "0 ok, 0 warn, 3 refused" in console.export_text()
 
 
@@ -193,8 +207,8 @@ def test_no_personal_data_in_the_report(patient, tmp_path):
 
 def test_real_patient(real_data, tmp_path):
     result = check.check_cohort(real_data / "LUNG1-001", tmp_path, Parameters())
-    [entry] = result["patients"]
-    assert entry["volume_ml"] == pytest.approx(156.3, abs=0.05)
-    assert (entry["label_slices"], entry["slices_found"]) == (21, 134)
-    assert entry["in_lung_box"] and 4000 < entry["lungs_ml"] < 6000
-    assert entry["verdict"] == "ok"
+    [entry] = result.patients
+    assert entry.volume_ml == pytest.approx(156.3, abs=0.05)
+    assert (entry.label_slices, entry.slices_found) == (21, 134)
+    assert entry.in_lung_box and 4000 < entry.lungs_ml < 6000
+    assert entry.verdict is Verdict.OK

@@ -20,7 +20,7 @@ pytest.importorskip("idc_index_data", reason="needs pip install idc-index")
 def series(name="P1", modality="CT", count=3, size=1000):
     """Return a series of the index, and its files on the server."""
     content = {f"bucket/{name}{modality}/{k}.dcm": os.urandom(size + k) for k in range(count)}
-    return content, download.Series(
+    return content, download.IndexedSeries(
         name,
         modality,
         "1.2",
@@ -33,8 +33,8 @@ def series(name="P1", modality="CT", count=3, size=1000):
     )
 
 
-def stored(out, one):
-    return {path.name: path.read_bytes() for path in sorted((out / one.folder).iterdir())}
+def stored(out, entry):
+    return {path.name: path.read_bytes() for path in sorted((out / entry.folder).iterdir())}
 
 
 def on_server(content):
@@ -47,27 +47,27 @@ def index():
 
 
 def test_the_real_index_has_the_papers_collection(index):
-    assert Counter(one.modality for one in index) == {"CT": 422, "RTSTRUCT": 422, "SEG": 421}
-    assert {one.licence for one in index} == {"CC BY-NC 3.0"}
-    assert {one.doi.lower() for one in index} == {"10.7937/k9/tcia.2015.pf0m9rei"}
-    lacking_seg = {one.patient_id for one in index} - {
-        one.patient_id for one in index if one.modality == "SEG"
+    assert Counter(entry.modality for entry in index) == {"CT": 422, "RTSTRUCT": 422, "SEG": 421}
+    assert {entry.licence for entry in index} == {"CC BY-NC 3.0"}
+    assert {entry.doi.lower() for entry in index} == {"10.7937/k9/tcia.2015.pf0m9rei"}
+    lacking_seg = {entry.patient_id for entry in index} - {
+        entry.patient_id for entry in index if entry.modality == "SEG"
     }
     assert lacking_seg == {"LUNG1-128"}
-    assert 34e9 < sum(one.size_bytes for one in index) < 37e9
+    assert 34e9 < sum(entry.size_bytes for entry in index) < 37e9
 
 
 def test_files_of_a_real_patient_are_whole_to_the_byte(index, real_data, tmp_path):
     [ct, rtstruct, seg] = download.of_patients(index, ["LUNG1-001"])
-    for one, folder in ((ct, "image"), (rtstruct, "mask_rtstruct")):
-        (tmp_path / one.folder).parent.mkdir(exist_ok=True)
-        (tmp_path / one.folder).symlink_to(real_data / "LUNG1-001" / folder)
-        assert download.shortcoming(one, tmp_path) == ""
-    assert "found 0 files of 0 bytes" in download.shortcoming(seg, tmp_path)
+    for entry, folder in ((ct, "image"), (rtstruct, "mask_rtstruct")):
+        (tmp_path / entry.folder).parent.mkdir(exist_ok=True)
+        (tmp_path / entry.folder).symlink_to(real_data / "LUNG1-001" / folder)
+        assert download.shortcoming(entry, tmp_path) == ""
+    assert "found 0 files with 0 bytes" in download.shortcoming(seg, tmp_path)
 
 
 def test_unknown_patients_and_collections_are_named(index):
-    with pytest.raises(DataError, match=r"1 of 2 .* LUNG1-999\. .* like LUNG1-001"):
+    with pytest.raises(DataError, match=r"1 of 2 patients, LUNG1-999\. .* like LUNG1-001"):
         download.of_patients(index, ["LUNG1-001", "LUNG1-999"])
     with pytest.raises(DataError, match="collection 'nope'"):
         download.read_index("nope")
@@ -86,7 +86,7 @@ def test_only_what_is_missing_or_half_there_is_fetched(tmp_path):
         assert bucket.fetched == []
         (tmp_path / a.folder / "1.dcm").unlink()
         (tmp_path / a.folder / "2.dcm").write_bytes(b"half")
-        assert download.shortcoming(a, tmp_path).startswith("P1 CT: found 3 files of ")
+        assert download.shortcoming(a, tmp_path).startswith("P1 CT: found 3 files with ")
         assert download.download([a, b], tmp_path, bucket.url) == []
         assert sorted(bucket.fetched) == ["bucket/P1CT/1.dcm", "bucket/P1CT/2.dcm"]
         assert stored(tmp_path, a) == on_server(files_a)
@@ -94,22 +94,22 @@ def test_only_what_is_missing_or_half_there_is_fetched(tmp_path):
 
 def test_a_broken_transfer_is_named_and_taken_up_again(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "RETRIES", 1)
-    content, one = series(count=3)
+    content, entry = series(count=3)
     with serve(content) as bucket:
         bucket.broken = {"bucket/P1CT/1.dcm"}
-        left = download.download([one], tmp_path, bucket.url)
-        assert left[0].startswith("P1 CT: found 2 files of 2,002 bytes in P1/CT_1.2, expected 3")
+        left = download.download([entry], tmp_path, bucket.url)
+        assert left[0].startswith("P1 CT: found 2 files with 2,002 bytes in P1/CT_1.2, expected 3")
         assert "P1CT/1.dcm" in left[1]
         bucket.broken = set()
-        assert download.download([one], tmp_path, bucket.url) == []
-        assert stored(tmp_path, one) == on_server(content)
+        assert download.download([entry], tmp_path, bucket.url) == []
+        assert stored(tmp_path, entry) == on_server(content)
 
 
 def test_after_a_kill_the_rest_is_fetched(tmp_path, root):
-    content, one = series(count=400, size=20_000)
+    content, entry = series(count=400, size=20_000)
     code = (
         "import sys; from pathlib import Path; from data_prep.cohort.download import *;"
-        f"download([{one!r}], Path(sys.argv[1]), sys.argv[2])"
+        f"download([{entry!r}], Path(sys.argv[1]), sys.argv[2])"
     )
     with serve(content) as bucket:
         bucket.delay_s = 0.5
@@ -119,27 +119,27 @@ def test_after_a_kill_the_rest_is_fetched(tmp_path, root):
             start_new_session=True,
         )
         deadline = time.monotonic() + 30
-        while download.on_disk(one, tmp_path)[0] < 5 and time.monotonic() < deadline:
+        while download.on_disk(entry, tmp_path)[0] < 5 and time.monotonic() < deadline:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)  # with its s5cmd
         process.wait()
-        early = download.on_disk(one, tmp_path)[0]
+        early = download.on_disk(entry, tmp_path)[0]
         assert 0 < early < 400
         bucket.delay_s = 0
-        assert download.download([one], tmp_path, bucket.url) == []
-        assert stored(tmp_path, one) == on_server(content)
+        assert download.download([entry], tmp_path, bucket.url) == []
+        assert stored(tmp_path, entry) == on_server(content)
 
 
 def test_no_room_is_said_before_a_byte_is_fetched(tmp_path):
-    _, one = series()
-    huge = download.Series(**{**vars(one), "size_bytes": 10**18})
-    with pytest.raises(DataError, match=r"1000000000\.0 GB are to be fetched"):
+    _, entry = series()
+    huge = download.IndexedSeries(**{**vars(entry), "size_bytes": 10**18})
+    with pytest.raises(DataError, match=r"1000000000\.0 GB must be fetched"):
         download.download([huge], tmp_path, "http://127.0.0.1:1")
 
 
 def test_command_shows_size_and_licence_first_and_asks(tmp_path, monkeypatch, capsys):
-    content, one = series("P1", count=2)
-    monkeypatch.setattr(download, "read_index", lambda collection: [one])
+    content, entry = series("P1", count=2)
+    monkeypatch.setattr(download, "read_index", lambda collection: [entry])
     arguments = ["download", "--out", str(tmp_path / "out")]
     monkeypatch.setattr("sys.stdin", open(os.devnull))
     assert main(arguments) == 2
@@ -150,9 +150,9 @@ def test_command_shows_size_and_licence_first_and_asks(tmp_path, monkeypatch, ca
         monkeypatch.setattr(download, "ENDPOINT", bucket.url)
         assert main([*arguments, "--yes"]) == 0
         assert "Next: python -m data_prep check" in capsys.readouterr().out
-        assert stored(tmp_path / "out", one) == on_server(content)
+        assert stored(tmp_path / "out", entry) == on_server(content)
         bucket.broken = {"bucket/P1CT/0.dcm"}
         monkeypatch.setattr(download, "RETRIES", 0)
-        (tmp_path / "out" / one.folder / "0.dcm").unlink()
+        (tmp_path / "out" / entry.folder / "0.dcm").unlink()
         assert main([*arguments, "--yes"]) == 1
-        assert "P1 CT: found 1 files" in capsys.readouterr().err
+        assert "P1 CT: found 1 file with" in capsys.readouterr().err

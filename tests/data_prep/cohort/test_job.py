@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from data_prep.cohort import job
+from data_prep.cohort.manifest import MANIFEST, Status
 from data_prep.cohort.prepare import Parameters, prepare_cohort
 from data_prep.core.engine import Engine, Failure, here
 from data_prep.dicom_in import scan
@@ -93,7 +94,7 @@ def test_after_a_kill_a_second_run_does_the_rest(patient, tmp_path, root):
     process.kill()
     process.wait()
     done = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
-    assert 0 < len(done) < 40 and not (out / "manifest.json").exists()
+    assert 0 < len(done) < 40 and not (out / MANIFEST).exists()
     (out / "images" / ".P039.nii.gz.123.part").write_bytes(b"half")
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     assert without_times(out) == whole
@@ -128,6 +129,13 @@ def test_workers_write_the_same_bytes(dicom, tmp_path, monkeypatch):
     assert without_times(out) == alone
 
 
+def test_with_a_voxel_size_too_nothing_is_done_twice(dicom, tmp_path, monkeypatch):
+    parameters = Parameters(spacing_mm=(2, 2, 3))
+    prepare_cohort(dicom, tmp_path / "out", parameters)
+    monkeypatch.setattr(job, "_prepare", lambda task: pytest.fail(task.patient_id))
+    prepare_cohort(dicom, tmp_path / "out", parameters)
+
+
 @pytest.mark.parametrize("change", ["input", "output", "record", "parameter", "unreadable"])
 def test_whoever_changed_is_prepared_again_and_nobody_else(dicom, tmp_path, monkeypatch, change):
     out = tmp_path / "out"
@@ -144,37 +152,37 @@ def test_whoever_changed_is_prepared_again_and_nobody_else(dicom, tmp_path, monk
     else:
         (dicom / "P1" / "broken.dcm").write_bytes(b"\0" * 500)
     worked, prepare = set(), job._prepare
-    monkeypatch.setattr(job, "_prepare", lambda one: worked.add(one.patient_id) or prepare(one))
+    monkeypatch.setattr(job, "_prepare", lambda task: worked.add(task.patient_id) or prepare(task))
     prepare_cohort(dicom, out, parameters)
     assert worked == again
     assert tree(out)["labels/P1.nii.gz"] == expected["labels/P1.nii.gz"]
 
 
-def test_a_patient_whose_worker_died_is_refused_and_tried_again(dicom, tmp_path):
+def test_a_patient_whose_worker_died_has_failed_and_is_tried_again(dicom, tmp_path):
     class Unlucky(Engine):
         @contextmanager
         def session(self):
-            def lose_one(function, jobs):
+            def lose_p1(function, jobs):
                 for number, result in here(function, jobs):
                     lost = getattr(jobs[number], "patient_id", "") == "P1"
                     yield number, Failure("The worker process died") if lost else result
 
-            yield lose_one
+            yield lose_p1
 
-    records = prepare_cohort(dicom, tmp_path / "out", Parameters(), Unlucky())["patients"]
-    [lost] = [one for one in records if one["id"] == "P1"]
-    assert (lost["status"], lost["reason"]) == ("refused", "The worker process died")
-    records = prepare_cohort(dicom, tmp_path / "out", Parameters())["patients"]
-    assert [one["status"] for one in records if one["id"] == "P1"] == ["ok"]
+    records = prepare_cohort(dicom, tmp_path / "out", Parameters(), Unlucky()).patients
+    [lost] = [record for record in records if record.id == "P1"]
+    assert (lost.status, lost.reason) == (Status.FAILED, "The worker process died")
+    records = prepare_cohort(dicom, tmp_path / "out", Parameters()).patients
+    assert [record.status for record in records if record.id == "P1"] == [Status.OK]
 
 
 def test_digests_are_those_of_the_files(dicom, tmp_path):
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
-    for one in manifest["patients"]:
-        folder = dicom / one["source"]
-        assert one["inputs"] == sorted(tree(folder).values())
-        assert one["outputs"] == {
-            name: tree(tmp_path / "out")[name] for name in one["files"].values()
+    for record in manifest.patients:
+        folder = dicom / record.source
+        assert list(record.inputs) == sorted(tree(folder).values())
+        assert record.outputs == {
+            name: tree(tmp_path / "out")[name] for name in record.files.names().values()
         }
 
 
@@ -193,7 +201,7 @@ def test_a_real_patient_in_bounded_memory(real_data, tmp_path, root):
     assert native.shape == (512, 512, 134)
     assert np.count_nonzero(native.dataobj) == 54_639
     image, label = (
-        nib.load(tmp_path / f"out/{one}/LUNG1-001.nii.gz") for one in ("images", "labels")
+        nib.load(tmp_path / f"out/{folder}/LUNG1-001.nii.gz") for folder in ("images", "labels")
     )
     assert image.shape == label.shape == (256, 256, 134)
     volume_ml = np.count_nonzero(label.dataobj) * np.prod(label.header.get_zooms()) / 1000

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from data_prep.cohort.prepare import Parameters, prepare_cohort, report
+from data_prep.cohort.manifest import Status, read_manifest
+from data_prep.cohort.prepare import Parameters, prepare_cohort, print_manifest
 from data_prep.cohort.split import UNUSED
 from data_prep.core.errors import DataError
 from data_prep.dicom_in import scan
@@ -20,10 +21,12 @@ def test_layout_lists_and_manifest(dicom, tmp_path):
     out = tmp_path / "out"
     returned = prepare_cohort(dicom, out, Parameters())
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest == json.loads(json.dumps(returned))
-    records = {one["id"]: one for one in manifest["patients"]}
+    assert manifest == json.loads(json.dumps(returned.as_json()))
+    assert next(iter(manifest)) == "schema_version"
+    assert read_manifest(out) == returned
+    records = {record["id"]: record for record in manifest["patients"]}
     assert list(records) == ["x", "P1", "P2", "no_ct", "other"]
-    assert {one: record["status"] for one, record in records.items()} == {
+    assert {patient_id: record["status"] for patient_id, record in records.items()} == {
         "x": "ok",
         "P1": "ok",
         "P2": "ok",
@@ -41,16 +44,16 @@ def test_layout_lists_and_manifest(dicom, tmp_path):
     assert records["P1"]["volume_ml"] == pytest.approx(81 * 0.8 * 1.1 * 2.5 / 1000, abs=1e-3)
     assert [row[0] for row in rows(out / "ct.csv")] == ["x", "P1", "P2"]
     for name, folder in (("ct.csv", "images"), ("label.csv", "labels")):
-        for one, path in rows(out / name):
-            assert path == str((out / folder / f"{one}.nii.gz").resolve())
+        for patient_id, path in rows(out / name):
+            assert path == str((out / folder / f"{patient_id}.nii.gz").resolve())
     assert sorted(row[1] for row in rows(out / "split.csv")) == [
         "Inference",
         "Training",
         "Validation",
     ]
     expected = {"manifest.json", "ct.csv", "label.csv", "split.csv"}
-    for one in records:
-        expected |= {f"records/{one}.json", *records[one]["files"].values()}
+    for patient_id, record in records.items():
+        expected |= {f"records/{patient_id}.json", *record["files"].values()}
     assert set(tree(out)) == expected
 
 
@@ -64,11 +67,11 @@ def test_nifti_lies_where_the_dicom_lies(patient, tmp_path):
     ras = np.diag([-1, -1, 1, 1]) @ made.affine_lps()
     np.testing.assert_allclose(native.affine, ras, atol=1e-5)
     first = ras @ [0.5, 0.5, 0, 1]
-    for one in (image, label):
-        np.testing.assert_allclose(one.affine[:, 3], first, atol=1e-5)
-        np.testing.assert_allclose(one.affine[:3, :3], ras[:3, :3] * [2, 2, 1], atol=1e-5)
-        assert (one.header["sform_code"], one.header["qform_code"]) == (1, 1)
-        np.testing.assert_allclose(one.get_qform(), one.get_sform(), atol=1e-5)
+    for volume in (image, label):
+        np.testing.assert_allclose(volume.affine[:, 3], first, atol=1e-5)
+        np.testing.assert_allclose(volume.affine[:3, :3], ras[:3, :3] * [2, 2, 1], atol=1e-5)
+        assert (volume.header["sform_code"], volume.header["qform_code"]) == (1, 1)
+        np.testing.assert_allclose(volume.get_qform(), volume.get_sform(), atol=1e-5)
     assert (image.get_data_dtype(), label.get_data_dtype()) == (np.int16, np.uint8)
     assert image.shape == label.shape == (14, 12, 6)
     assert native.get_fdata().sum() == 81
@@ -88,17 +91,17 @@ def test_no_personal_data_in_any_text(dicom, tmp_path):
 def test_unreadable_files_are_named(dicom, tmp_path):
     (dicom / "P1" / "broken.dcm").write_bytes(b"\0" * 500)
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
-    expected = ["1 files could not be read and were skipped: P1/broken.dcm: not DICOM"]
-    assert manifest["warnings"] == expected
-    assert manifest["patients"][1]["warnings"] == expected
+    expected = ("Skipped 1 file that could not be read: P1/broken.dcm: not DICOM",)
+    assert manifest.warnings == expected
+    assert manifest.patients[1].warnings == expected
 
 
 def test_what_archives_put_beside_the_images_is_counted_only(dicom, tmp_path):
     for name in ("LICENSE", "LICENSE_rt_utils", "readme-first", "metadata.csv", "P1/truth.json"):
         (dicom / name).write_text("hello")
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
-    assert (manifest["warnings"], manifest["other_files"]) == ([], 5)
-    assert manifest["patients"][1]["warnings"] == []
+    assert (manifest.warnings, manifest.other_files) == ((), 5)
+    assert manifest.patients[1].warnings == ()
 
 
 def test_an_unforeseen_fault_stops_one_patient_only(dicom, tmp_path, monkeypatch):
@@ -106,43 +109,45 @@ def test_an_unforeseen_fault_stops_one_patient_only(dicom, tmp_path, monkeypatch
 
     build = contours.build_mask
 
-    def fail(volume, one, roi):
-        if "P1" in str(one.path):
+    def fail(volume, structure_set, roi):
+        if "P1" in str(structure_set.path):
             raise ZeroDivisionError("boom")
-        return build(volume, one, roi)
+        return build(volume, structure_set, roi)
 
     monkeypatch.setattr(contours, "build_mask", fail)
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
-    reasons = {one["id"]: one["reason"] for one in manifest["patients"]}
-    assert reasons["P1"] == "Unexpected ZeroDivisionError: boom"
-    assert reasons["P2"] == ""
+    ends = {record.id: (record.status, record.reason) for record in manifest.patients}
+    assert ends["P1"] == (Status.FAILED, "ZeroDivisionError: boom")
+    assert ends["P2"] == (Status.OK, "")
+    assert not (tmp_path / "out/records/P1.json").exists()  # another run tries again
 
 
-def test_report_has_a_row_for_everybody(dicom, tmp_path):
+def test_every_patient_is_printed(dicom, tmp_path):
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
     console = Console(record=True, width=200, file=io.StringIO())
-    report(manifest, console)
+    print_manifest(manifest, console)
     text = console.export_text()
-    for one in ("x", "P1", "P2", "no_ct", "other", "GTV-2", "1.1 x 0.8 x 2.5", " set "):
-        assert one in text
+    for expected in ("x", "P1", "P2", "no_ct", "other", "GTV-2", "1.1 x 0.8 x 2.5", " set "):
+        assert expected in text
+    assert "no_ct refused: No CT slice" in text
     assert "split: 1 Training, 1 Validation, 1 Inference" in text
     [row] = [line.split() for line in text.splitlines() if line.strip().startswith("P1 ")]
-    assert row[-2:] == [manifest["patients"][1]["phase"], "ok"]
+    assert row[-2:] == [manifest.patients[1].phase, "ok"]
 
 
 def test_the_manifest_says_the_phase_and_the_folder_of_a_patient(dicom, patient, tmp_path):
     nested = patient("deep/er")
     nested.write()
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters(allow_unlabelled=True))
-    records = {one["id"]: one for one in manifest["patients"]}
-    assert {one: records[one]["source"] for one in ("x", "no_ct", "deep_er")} == {
+    records = {record.id: record for record in manifest.patients}
+    assert {name: records[name].source for name in ("x", "no_ct", "deep_er")} == {
         "x": "x",
         "no_ct": "no_ct",
         "deep_er": "deep/er",
     }
     phases = dict(rows(tmp_path / "out/split.csv"))
-    assert phases == {one: r["phase"] for one, r in records.items() if r["status"] == "ok"}
-    assert records["other"]["phase"] is None
+    assert phases == {patient.id: patient.phase for patient in manifest.usable}
+    assert records["other"].phase is None
 
 
 def test_the_source_is_the_cts_folder_and_no_fault_of_a_header_matters(
@@ -151,24 +156,27 @@ def test_the_source_is_the_cts_folder_and_no_fault_of_a_header_matters(
     for folder in ("ct", "an_rs"):
         made = patient(f"P1/{folder}")
         made.patient_id = "P1"
-        for one in made.slices:
-            one.PatientID = "P1"
+        for dataset in made.slices:
+            dataset.PatientID = "P1"
         made.write() if folder == "ct" else made.structures({"GTV-1": None})
     patient("P2").write()
     add = scan._add
 
-    def fail(one, path, dataset):
+    def fail(files_of_patient, path, dataset):
         if "P2" in str(path):
             raise ValueError("boom")
-        add(one, path, dataset)
+        add(files_of_patient, path, dataset)
 
     monkeypatch.setattr(scan, "_add", fail)
     found, _, _ = scan.scan(tmp_path / "dicom")
-    assert [(one.name, one.source) for one in found] == [("P1", "P1/ct"), ("P2", "P2")]
+    assert [(found_patient.name, found_patient.source) for found_patient in found] == [
+        ("P1", "P1/ct"),
+        ("P2", "P2"),
+    ]
 
 
 def phases_of(manifest):
-    return {one["id"]: one["phase"] for one in manifest["patients"] if one["phase"]}
+    return {patient.id: patient.phase for patient in manifest.patients if patient.phase}
 
 
 def test_a_later_run_keeps_everybodys_phase(dicom, patient, tmp_path):
@@ -180,7 +188,7 @@ def test_a_later_run_keeps_everybodys_phase(dicom, patient, tmp_path):
     for name in ("A1", "A2", "A3"):
         patient(name).write().structures({"GTV-1": [(2, square(3.5, 12.5))]})
     second = run()
-    assert {one: second[one] for one in ("x", "P2")} == {one: first[one] for one in ("x", "P2")}
+    assert (second["x"], second["P2"]) == (first["x"], first["P2"])
     assert sorted(second) == ["A1", "A2", "A3", "P2", "x"]
     (tmp_path / "rs.dcm").rename(dicom / "P1" / "rs.dcm")
     assert run() == second | {"P1": first["P1"]}  # back after a run that refused it
@@ -192,12 +200,12 @@ def test_whom_the_split_leaves_out_is_prepared_and_in_no_list(dicom, tmp_path):
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters(split=(1, 0, 1)))
     phases = phases_of(manifest)
     assert sorted(phases.values()) == ["Inference", "Training", UNUSED]
-    [unused] = [one for one, phase in phases.items() if phase == UNUSED]
+    [unused] = [name for name, phase in phases.items() if phase == UNUSED]
     assert (tmp_path / f"out/images/{unused}.nii.gz").is_file()
     for name in ("ct.csv", "label.csv", "split.csv"):
         assert {row[0] for row in rows(tmp_path / "out" / name)} == set(phases) - {unused}
-    assert unused not in manifest["dealt"]
-    assert "1 of 3 patients are in no set and in no list" in manifest["warnings"][0]
+    assert unused not in manifest.dealt
+    assert "1 of 3 patients are in no set and in no list" in manifest.warnings[0]
 
 
 def test_files_of_a_patient_that_is_gone_are_removed(dicom, tmp_path):
@@ -213,25 +221,25 @@ def test_files_of_a_patient_that_is_gone_are_removed(dicom, tmp_path):
 def test_a_stale_file_that_cannot_be_removed_stops_nobody(dicom, tmp_path):
     (tmp_path / "out/images/other.nii.gz").mkdir(parents=True)
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
-    records = {one["id"]: one for one in manifest["patients"]}
-    assert "images/other.nii.gz of an earlier run cannot" in records["other"]["warnings"][-1]
-    assert records["P2"]["status"] == "ok"
+    records = {record.id: record for record in manifest.patients}
+    assert "images/other.nii.gz of an earlier run cannot" in records["other"].warnings[-1]
+    assert records["P2"].status is Status.OK
 
 
 def test_an_empty_phase_is_a_warning_in_the_manifest(dicom, tmp_path):
     shutil.rmtree(dicom / "P1")
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters())
-    assert [text.split(":")[0] for text in manifest["warnings"]] == [
+    assert [text.split(":")[0] for text in manifest.warnings] == [
         "No patient is for Validation",
         "No patient is for Inference",
     ]
-    assert prepare_cohort(dicom, tmp_path / "o", Parameters(split=(1, 0, 0)))["warnings"] == []
+    assert prepare_cohort(dicom, tmp_path / "o", Parameters(split=(1, 0, 0))).warnings == ()
 
 
 def test_a_cohort_without_a_usable_patient_has_a_manifest(dicom, tmp_path):
     manifest = prepare_cohort(dicom, tmp_path / "out", Parameters(roi="liver"))
-    assert {one["status"] for one in manifest["patients"]} == {"refused"}
-    assert manifest["warnings"] == []
+    assert {record.status for record in manifest.patients} == {Status.REFUSED}
+    assert manifest.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -261,5 +269,5 @@ def test_wrong_folders(tmp_path, dicom):
         prepare_cohort(dicom, dicom / "out", Parameters())
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").touch()
-    with pytest.raises(DataError, match="No DICOM file .* 1 files of other kinds, and 0 that cann"):
+    with pytest.raises(DataError, match="No DICOM file .* 1 file of other kinds, and 0 that cann"):
         prepare_cohort(tmp_path / "empty", tmp_path / "out", Parameters())

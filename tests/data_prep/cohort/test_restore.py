@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from data_prep.cohort import prepare, restore
+from data_prep.cohort.manifest import read_manifest
 from data_prep.core.errors import DataError
 from tests.support.dicom_patients import square
 
@@ -24,11 +25,11 @@ def prepared(patient, tmp_path):
     return tmp_path / "data"
 
 
-def predict(data, one, name, shape=lambda array: array[..., None, None]):
+def predict(data, patient_id, name, shape=lambda array: array[..., None, None]):
     """Write a coarse label as NiftyNet writes a probability map."""
-    source = data / "labels" / f"{one}.nii.gz"
+    source = data / "labels" / f"{patient_id}.nii.gz"
     if not source.exists():
-        source = data / "images" / f"{one}.nii.gz"
+        source = data / "images" / f"{patient_id}.nii.gz"
     label = nib.load(source)
     array = (label.get_fdata() > 0).astype(np.float32)
     target = data.parent / "predictions" / name
@@ -58,30 +59,47 @@ def test_mask_lies_on_the_native_grid(prepared, tmp_path, layout):
     a, b = mask.get_fdata() > 0, native.get_fdata() > 0
     dice = 2 * (a & b).sum() / (a.sum() + b.sum())
     assert dice > 0.9
-    assert result["scores"][0]["dice_3d"] == pytest.approx(dice)
-    assert result["scores"][0]["reference_ml"] == pytest.approx(b.sum() * 0.0022)
-    assert result["missing"] == ["B", "C"]
+    assert result.scores[0].dice_3d == pytest.approx(dice)
+    assert result.scores[0].reference_ml == pytest.approx(b.sum() * 0.0022)
+    assert result.missing == ("B", "C")
 
 
 def test_scores_and_a_patient_without_reference(prepared, tmp_path):
-    for one in "AC":
-        predict(prepared, one, f"window_seg_{one}__niftynet_out.nii.gz")
+    for patient_id in "AC":
+        predict(prepared, patient_id, f"window_seg_{patient_id}__niftynet_out.nii.gz")
     result = restore.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
     with open(tmp_path / "out/scores.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["id", "phase", "dice_3d", "reference_ml", "predicted_ml"]
     assert [row["id"] for row in rows] == ["A", "C"]
-    phases = {one["id"]: one["phase"] for one in restore.files.read_manifest(prepared)["patients"]}
+    phases = {patient.id: patient.phase for patient in read_manifest(prepared).patients}
     assert [row["phase"] for row in rows] == [phases["A"], phases["C"]] == ["Training", "Inference"]
     assert rows[1]["dice_3d"] == rows[1]["reference_ml"] == "nan"
     assert float(rows[1]["predicted_ml"]) > 0
-    assert result["missing"] == ["B"]
+    assert result.missing == ("B",)
 
 
 def printed(result):
     console = Console(record=True, width=200, file=io.StringIO())
-    restore.report(result, console)
+    restore.print_scores(result, console)
     return " ".join(console.export_text().split())
+
+
+def test_a_program_gets_null_for_what_is_undefined():
+    score = restore.Score("A", "Inference", float("nan"), float("nan"), 2.0)
+    assert restore.RestoreResult((score,), {"B": "why"}, ("C",)).as_json() == {
+        "scores": [
+            {
+                "id": "A",
+                "phase": "Inference",
+                "dice_3d": None,
+                "reference_ml": None,
+                "predicted_ml": 2.0,
+            }
+        ],
+        "failed": {"B": "why"},
+        "missing": ["C"],
+    }
 
 
 def test_the_mean_is_of_one_phase_never_across():
@@ -91,8 +109,8 @@ def test_the_mean_is_of_one_phase_never_across():
         ("C", "Inference", 0.25),
         ("D", "Inference", float("nan")),
     ]
-    rows = [dict(zip(restore.SCORE_COLUMNS, (*row, 1.0, 1.0), strict=True)) for row in scores]
-    text = printed({"scores": rows, "failed": {}, "missing": []})
+    rows = [restore.Score(*row, 1.0, 1.0) for row in scores]
+    text = printed(restore.RestoreResult(tuple(rows), {}, ()))
     assert "mean of 2, Inference 0.3750" in text and "mean of 1, Training 1.0000" in text
     assert text.count("mean of") == 2
     assert "B Inference 0.5000" in text and "A Training 1.0000" in text
@@ -107,9 +125,9 @@ def test_the_mean_is_of_one_phase_never_across():
     ],
 )
 def test_patients_without_prediction_are_named(count, expected):
-    missing = [str(k) for k in range(count)]
-    assert printed({"scores": [], "failed": {}, "missing": missing}).endswith(expected)
-    assert "No prediction" not in printed({"scores": [], "failed": {}, "missing": []})
+    missing = tuple(str(k) for k in range(count))
+    assert printed(restore.RestoreResult((), {}, missing)).endswith(expected)
+    assert "No prediction" not in printed(restore.RestoreResult((), {}, ()))
 
 
 def test_a_manifest_without_phases_is_refused(prepared, tmp_path):
@@ -118,17 +136,17 @@ def test_a_manifest_without_phases_is_refused(prepared, tmp_path):
     del manifest["patients"][0]["phase"]
     path.write_text(json.dumps(manifest))
     predict(prepared, "A", "A_niftynet_out.nii.gz")
-    with pytest.raises(DataError, match="who is for training.*Run preprocess again"):
+    with pytest.raises(DataError, match=r"patients\.0\.phase: .*run preprocess again"):
         restore.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
 
 
 def test_a_leftover_that_niftynets_list_lacks_is_no_prediction(prepared, tmp_path):
-    for one in "AB":
-        path = predict(prepared, one, f"{one}_niftynet_out.nii.gz")
+    for patient_id in "AB":
+        path = predict(prepared, patient_id, f"{patient_id}_niftynet_out.nii.gz")
     path.with_name("inferred.csv").write_text(f"B,{path}\n")
     result = restore.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
-    assert [row["id"] for row in result["scores"]] == ["B"]
-    assert result["missing"] == ["A", "C"]
+    assert [score.patient_id for score in result.scores] == ["B"]
+    assert result.missing == ("A", "C")
 
 
 def _shift(image):
@@ -151,14 +169,14 @@ def _shift(image):
     ],
 )
 def test_an_unusable_prediction_fails_alone(prepared, tmp_path, change, message):
-    for one in "AB":
-        path = predict(prepared, one, f"{one}_niftynet_out.nii.gz")
+    for patient_id in "AB":
+        path = predict(prepared, patient_id, f"{patient_id}_niftynet_out.nii.gz")
     image = nib.load(path)
     nib.save(change(nib.Nifti1Image(image.get_fdata(), image.affine)), path)
     result = restore.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
-    assert [row["id"] for row in result["scores"]] == ["A"]
+    assert [score.patient_id for score in result.scores] == ["A"]
     with pytest.raises(DataError, match=message):
-        raise DataError(result["failed"]["B"])
+        raise DataError(result.failed["B"])
     assert not (tmp_path / "out/B_mask.nii.gz").exists()
 
 
@@ -166,7 +184,7 @@ def test_damaged_prediction_fails_alone(prepared, tmp_path):
     path = predict(prepared, "A", "A_niftynet_out.nii.gz")
     path.write_bytes(path.read_bytes()[:60])
     result = restore.restore_cohort(prepared, tmp_path / "predictions", tmp_path / "out")
-    assert "cannot be read" in result["failed"]["A"]
+    assert "cannot be read" in result.failed["A"]
 
 
 def test_what_is_absent_is_named(prepared, tmp_path):
@@ -186,9 +204,9 @@ def test_lung1_001_there_and_back(real_data, tmp_path):
         tmp_path / "predictions/LUNG1-001_niftynet_out.nii.gz",
     )
     result = restore.restore_cohort(tmp_path / "data", tmp_path / "predictions", tmp_path / "out")
-    row = result["scores"][0]
-    assert row["dice_3d"] == pytest.approx(0.9844, abs=1e-3)
-    assert row["predicted_ml"] == pytest.approx(row["reference_ml"], rel=1e-3)
+    score = result.scores[0]
+    assert score.dice_3d == pytest.approx(0.9844, abs=1e-3)
+    assert score.predicted_ml == pytest.approx(score.reference_ml, rel=1e-3)
     places = []
     for path in ("out/LUNG1-001_mask.nii.gz", "data/native/LUNG1-001_label.nii.gz"):
         image = nib.load(tmp_path / path)

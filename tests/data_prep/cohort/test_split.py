@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from data_prep.cohort.job import Parameters
 from data_prep.cohort.split import (
     PAPER_SHARES,
+    PAPER_SPLIT,
     PHASES,
     UNUSED,
     dealt_before,
@@ -11,8 +13,7 @@ from data_prep.cohort.split import (
     split_warnings,
 )
 from data_prep.core.errors import DataError
-
-WEIGHTS = (260, 40, 40)
+from tests.support.manifests import manifest_of
 
 
 def volumes_of(ids):
@@ -22,7 +23,7 @@ def volumes_of(ids):
 
 
 def sizes_of(phases):
-    return [list(phases.values()).count(one) for one in PHASES]
+    return [list(phases.values()).count(phase) for phase in PHASES]
 
 
 @pytest.mark.parametrize(
@@ -53,24 +54,28 @@ def test_split_sizes(count, weights, sizes):
 @pytest.mark.parametrize("seed", range(10))
 def test_small_and_large_tumours_are_in_every_phase(seed):
     volumes = volumes_of([f"P{k:03}" for k in range(340)])
-    phases = split_phases(volumes, WEIGHTS, seed)
+    phases = split_phases(volumes, PAPER_SPLIT, seed)
     ranked = sorted(volumes, key=volumes.get)
-    for phase, size in zip(PHASES, WEIGHTS, strict=True):
+    for phase, size in zip(PHASES, PAPER_SPLIT, strict=True):
         for quarter in range(4):  # at random a quarter of 40 would be 10 +- 2.6
             part = ranked[85 * quarter : 85 * (quarter + 1)]
-            assert abs([phases[one] for one in part].count(phase) - size / 4) <= 2
+            assert abs([phases[name] for name in part].count(phase) - size / 4) <= 2
 
 
 def test_everybody_has_the_same_chance():
     volumes = volumes_of([f"P{k}" for k in range(10)])
     splits = [split_phases(volumes, (0.8, 0.1, 0.1), seed) for seed in range(1500)]
-    tested = [one for split in splits for one in split if split[one] == "Inference"]
+    tested = [name for split in splits for name in split if split[name] == "Inference"]
     # 1500 draws with a chance of 0.1: 150 +- 12
-    assert all(abs(tested.count(one) - 150) < 5 * 12 for one in volumes)
+    assert all(abs(tested.count(name) - 150) < 5 * 12 for name in volumes)
 
 
 def test_ids_are_text():
-    assert list(split_phases({"007": 1.0, "7": 2.0, "1e3": 3.0}, WEIGHTS, 0)) == ["007", "7", "1e3"]
+    assert list(split_phases({"007": 1.0, "7": 2.0, "1e3": 3.0}, PAPER_SPLIT, 0)) == [
+        "007",
+        "7",
+        "1e3",
+    ]
 
 
 def test_split_depends_on_the_seed_and_not_on_the_order():
@@ -83,21 +88,21 @@ def test_split_depends_on_the_seed_and_not_on_the_order():
 
 def test_the_first_split_never_changes():
     volumes = {f"P{k}": float(k) for k in range(5)}
-    assert "".join(one[0] for one in split_phases(volumes, WEIGHTS, 0).values()) == "TTIVT"
+    assert "".join(phase[0] for phase in split_phases(volumes, PAPER_SPLIT, 0).values()) == "TTIVT"
 
 
 def test_known_patients_keep_their_phase_and_new_ones_fill_what_is_missing():
     volumes = volumes_of([f"P{k:02}" for k in range(34)])
-    early = {one: volumes[one] for one in list(volumes)[:20]}
-    first = split_phases(early, WEIGHTS, 0)
-    later = split_phases(volumes, WEIGHTS, 0, first)
-    assert {one: later[one] for one in early} == first
-    assert sizes_of(later) == sizes_of(split_phases(volumes, WEIGHTS, 0)) == [26, 4, 4]
+    early = {name: volumes[name] for name in list(volumes)[:20]}
+    first = split_phases(early, PAPER_SPLIT, 0)
+    later = split_phases(volumes, PAPER_SPLIT, 0, first)
+    assert {name: later[name] for name in early} == first
+    assert sizes_of(later) == sizes_of(split_phases(volumes, PAPER_SPLIT, 0)) == [26, 4, 4]
     assert UNUSED not in later.values()
     assert list(later) == list(volumes)
-    assert split_phases(volumes, WEIGHTS, 0, first) == later
-    fewer = {one: volume for one, volume in volumes.items() if one != "P03"}
-    assert split_phases(fewer, WEIGHTS, 0, later) == {one: later[one] for one in fewer}
+    assert split_phases(volumes, PAPER_SPLIT, 0, first) == later
+    fewer = {name: volume for name, volume in volumes.items() if name != "P03"}
+    assert split_phases(fewer, PAPER_SPLIT, 0, later) == {name: later[name] for name in fewer}
 
 
 def test_a_phase_that_is_too_full_gets_nobody():
@@ -109,16 +114,17 @@ def test_a_phase_that_is_too_full_gets_nobody():
 
 
 def test_dealt_before_counts_for_the_same_weights_and_seed_only():
-    manifest = {"parameters": {"split": [1, 1, 1], "seed": 3}, "dealt": {"A": "Training", "B": ""}}
+    dealt = {"A": "Training", "B": UNUSED}
+    manifest = manifest_of([], Parameters(split=(1, 1, 1), seed=3), dealt=dealt)
     assert dealt_before(manifest, (1, 1, 1), 3) == {"A": "Training"}
     assert dealt_before(manifest, (1, 1, 1), 4) == dealt_before(manifest, (1, 1, 2), 3) == {}
-    assert dealt_before({}, (1, 1, 1), 3) == {}
+    assert dealt_before(None, (1, 1, 1), 3) == {}
 
 
 def test_whom_numbers_of_patients_leave_out_is_of_all_sizes():
     volumes = volumes_of([f"P{k:03}" for k in range(421)])
-    phases = split_phases(volumes, WEIGHTS, 0)
-    unused = [one for one in volumes if phases[one] == UNUSED]
+    phases = split_phases(volumes, PAPER_SPLIT, 0)
+    unused = [name for name in volumes if phases[name] == UNUSED]
     ranked = sorted(volumes, key=volumes.get)
     assert len(unused) == 81
     for third in range(3):  # at random a third would be 27 +- 4
@@ -129,13 +135,13 @@ def test_whom_numbers_of_patients_leave_out_is_of_all_sizes():
 def test_who_is_left_out_takes_the_place_of_who_is_gone():
     volumes = volumes_of([f"P{k:02}" for k in range(20)])
     first = split_phases(volumes, (6, 3, 3), 0)
-    known = {one: phase for one, phase in first.items() if phase in PHASES}
-    gone = next(one for one, phase in first.items() if phase == "Training")
+    known = {name: phase for name, phase in first.items() if phase in PHASES}
+    gone = next(name for name, phase in first.items() if phase == "Training")
     volumes.pop(gone)
     later = split_phases(volumes | {"Q": 3.0}, (6, 3, 3), 0, known)
     assert sizes_of(later) == [6, 3, 3]
-    assert {one: later[one] for one in known if one != gone} == {
-        one: phase for one, phase in known.items() if one != gone
+    assert {name: later[name] for name in known if name != gone} == {
+        name: phase for name, phase in known.items() if name != gone
     }
     # with fewer wanted, who was dealt stays
     assert sizes_of(split_phases(volumes, (1, 3, 3), 0, known)) == [5, 3, 3]
@@ -155,7 +161,7 @@ def test_numbers_that_the_cohort_does_not_have_are_a_warning():
     [more] = split_warnings([*PHASES, UNUSED, UNUSED], 5, (1, 1, 1))
     assert more.startswith("2 of 5 patients are in no set and in no list: --split 1 1 1 are")
     [less] = split_warnings(list(PHASES), 3, (260, 40, 40))
-    assert less.startswith("--split 260 40 40 are 340 patients, found 3 with a label: they were")
+    assert less.startswith("--split 260 40 40 are 340 patients, found 3 with a label: these were")
 
 
 def test_ids_missing_on_either_side_are_listed(tmp_path):
@@ -174,7 +180,7 @@ def test_ids_missing_on_either_side_are_listed(tmp_path):
     }
     assert missing_ids(tmp_path / "split.csv", []) == {}
     (tmp_path / "ct.csv").write_text("A,x\nA,y\n")
-    with pytest.raises(DataError, match=r"ct\.csv lists 1 ids more than once: A"):
+    with pytest.raises(DataError, match=r"ct\.csv lists 1 id more than once: A"):
         missing_ids(tmp_path / "split.csv", paths)
     with pytest.raises(DataError, match="absent.csv cannot be read"):
         missing_ids(tmp_path / "absent.csv", [])

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_prep.core import files
+from data_prep.cohort.manifest import read_manifest
 from niftynet_ext.commands.parser import main
 from tests.support.dicom_patients import square
 
@@ -36,7 +36,7 @@ def test_preprocess_then_restore(dicom, tmp_path, capsys):
     (tmp_path / "nn").mkdir()
     for one in "AB":
         predict(data, one, tmp_path / "nn")
-    phases = {one["id"]: one["phase"] for one in files.read_manifest(data)["patients"]}
+    phases = {patient.id: patient.phase for patient in read_manifest(data).patients}
     arguments = ["--data", data, "--predictions", tmp_path / "nn", "--out", tmp_path / "out"]
     assert main(["restore", *map(str, arguments)]) == 0
     text = capsys.readouterr().out
@@ -82,8 +82,8 @@ def test_spacing_method_policy_and_classes_reach_the_files(dicom, tmp_path):
     assert {value: int((label == value).sum()) for value in (3, 7)} == {3: 81, 7: 36}
     small = nib.load(tmp_path / "cubic/labels/A.nii.gz")
     assert set(np.unique(small.get_fdata())) == {0, 3, 7}
-    record = files.read_manifest(tmp_path / "cubic")["patients"][0]
-    assert [(one["value"], one["name"]) for one in record["roi"]["classes"]] == [
+    record = read_manifest(tmp_path / "cubic").patients[0]
+    assert [(roi.value, roi.name) for roi in record.roi.classes] == [
         (3, "GTV-1"),
         (7, "Heart"),
     ]

@@ -13,13 +13,13 @@ from tests.support.study import AFFINE, SHAPE, tumour, write
 
 def test_references_of_a_data_folder(study):
     references, unlabelled = cases.find_references(study.references)
-    assert {one: found.set for one, found in references.items()} == study.sets
+    assert {name: found.set for name, found in references.items()} == study.sets
     assert unlabelled == ["D"]  # E was refused
 
 
 def test_references_of_a_folder_of_masks(study):
     references, unlabelled = cases.find_references(study.references / "native", "Validation")
-    assert {one: found.set for one, found in references.items()} == dict.fromkeys(
+    assert {name: found.set for name, found in references.items()} == dict.fromkeys(
         "ABC", "Validation"
     )
     assert unlabelled == []
@@ -37,17 +37,19 @@ def test_the_sets_that_were_predicted_are_scored(study):
 
 def test_missing_and_extra_patients_are_all_named(study):
     references, unlabelled = cases.find_references(study.references)
-    for one in "DX":
-        study.predict(one, tumour())
+    for patient_id in "DX":
+        study.predict(patient_id, tumour())
     with pytest.raises(DataError, match=r"no reference of D, X\. Expected"):
         cases.match(references, study.model.folder)
     with pytest.raises(DataError, match=r"no reference of X\."):
         cases.match(references, study.model.folder, None, unlabelled)
-    for one in "DXB":
-        (study.model.folder / f"{one}_niftynet_out.nii.gz").unlink()
+    for patient_id in "DXB":
+        (study.model.folder / f"{patient_id}_niftynet_out.nii.gz").unlink()
     with pytest.raises(DataError, match=r"no prediction of B\. .* every patient of the set"):
         cases.match(references, study.model.folder)
-    with pytest.raises(DataError, match="nobody to score; the sets .* are Inference, Validation"):
+    with pytest.raises(
+        DataError, match="no patient to score; the sets .* are Inference, Validation"
+    ):
         cases.match(references, study.model.folder, "Training")
 
 

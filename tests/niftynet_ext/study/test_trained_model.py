@@ -3,6 +3,7 @@ import pytest
 from data_prep.core import files
 from data_prep.core.errors import DataError
 from niftynet_ext.study import rounds, trained_model
+from niftynet_ext.training.preparation import PREPARATION, Preparation
 from tests.support.toy import INDEX, write_checkpoint
 
 SETTINGS = """Input params at 2026-11-23 10:08:03.
@@ -68,6 +69,14 @@ def test_the_hash_is_of_the_weights(folder):
     assert sha256(str(folder)) != before
 
 
+def test_the_preparation_of_its_images_is_that_of_the_note(folder):
+    opened = trained_model.open_model(str(folder))
+    assert opened.preparation() is None
+    noted = Preparation(reduce=3, spacing_mm=None, method="cubic")
+    noted.write(folder / PREPARATION)
+    assert opened.preparation() == noted
+
+
 def test_what_is_no_model_is_refused(folder, tmp_path):
     with pytest.raises(DataError, match="expected the folder of a trained model, found no check"):
         trained_model.open_model(str(tmp_path))
@@ -80,7 +89,7 @@ def test_what_is_no_model_is_refused(folder, tmp_path):
 
 
 def run(monkeypatch, folder, tmp_path, net_segment):
-    """Infer with a function in the place of ``net_segment``; return the ini file and the output."""
+    """Infer with a function instead of ``net_segment``; return the ini file and the output."""
     ini = {}
 
     def run_command(words, log):
@@ -93,7 +102,7 @@ def run(monkeypatch, folder, tmp_path, net_segment):
         return 0  # as NiftyNet does even when it breaks off
 
     monkeypatch.setattr(rounds, "run_command", run_command)
-    files.write_csv(tmp_path / "ct.csv", [("one", "one.nii.gz")])
+    files.write_csv(tmp_path / "ct.csv", [("A", "A.nii.gz")])
     opened = trained_model.open_model(str(folder))
     found = trained_model.infer(opened, tmp_path / "ct.csv", tmp_path / "work", "whole")
     return ini, found
@@ -101,13 +110,13 @@ def run(monkeypatch, folder, tmp_path, net_segment):
 
 def write_output(ini, _log):
     files.write_bytes(
-        trained_model.Path(ini["INFERENCE"]["save_seg_dir"], "one_niftynet_out.nii.gz"), b""
+        trained_model.Path(ini["INFERENCE"]["save_seg_dir"], "A_niftynet_out.nii.gz"), b""
     )
 
 
 def test_inference_is_set_as_the_training_was(monkeypatch, folder, tmp_path):
     ini, found = run(monkeypatch, folder, tmp_path, write_output)
-    assert list(found) == ["one"] and found["one"].is_file()
+    assert list(found) == ["A"] and found["A"].is_file()
     assert ini["CT"] == {
         "interp_order": "3",
         "axcodes": "R, A, S",
@@ -130,9 +139,9 @@ def test_the_histogram_of_the_training_is_found(monkeypatch, folder, tmp_path):
     assert ini["NETWORK"]["histogram_ref_file"] == str(folder / "histogram.txt")
 
 
-def test_a_failure_is_told_in_niftynets_words(monkeypatch, folder, tmp_path):
+def test_a_failure_quotes_niftynets_log(monkeypatch, folder, tmp_path):
     def fail(_ini, log):
         log.write_text("loading\n\x1b[1mValueError: window too large\x1b[0m\nbye\n")
 
-    with pytest.raises(DataError, match="left no output: ValueError: window too large Mend"):
+    with pytest.raises(DataError, match="wrote no output: ValueError: window too large Fix"):
         run(monkeypatch, folder, tmp_path, fail)
