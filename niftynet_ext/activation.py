@@ -9,8 +9,8 @@ from types import ModuleType
 
 from niftynet_ext import registry
 from niftynet_ext.checks import ini_keys
-from niftynet_ext.compat import install as install_compat
 from niftynet_ext.compat import facade_spec
+from niftynet_ext.compat import install as install_compat
 from niftynet_ext.compat.post_import import add_action
 from niftynet_ext.sampler import offer
 from niftynet_ext.training import driver

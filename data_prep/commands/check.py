@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Check the cohort, print its table, and say what to do next."""
     from data_prep.cohort import check, check_table
+    from data_prep.cohort.check_report import REPORT
     from data_prep.cohort.job import Parameters
 
     parameters = Parameters(**shared.reading_options(options))
@@ -34,9 +35,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         shared.print_json(report.as_json())
     else:
         check_table.print_check(report, shared.results_console())
-        print(
-            f"Look at {options.out / check.SHEET}; all numbers are in {options.out / check.REPORT}."
-        )
+        print(f"Look at {options.out / check.SHEET}; all numbers are in {options.out / REPORT}.")
         if report.usable:
             print(f"Next: net_lung preprocess --dicom {options.dicom} --out data")
     return ExitCode.OK if report.usable else ExitCode.FAILED

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from data_prep.commands import shared
 from data_prep.core.console import count_of
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     from data_prep.cohort import prepare
     from data_prep.cohort.job import Parameters
 
-    given = {"split": tuple(options.split)} if options.split else {}
+    given: dict[str, Any] = {"split": tuple(options.split)} if options.split else {}
     parameters = Parameters(
         **shared.reading_options(options),
         **shared.resampling_options(options),

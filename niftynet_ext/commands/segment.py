@@ -53,11 +53,11 @@ def run(options: argparse.Namespace) -> ExitCode:
     from niftynet_ext.study import segment
 
     chosen = segment.SegmentOptions(
-        options.label,
-        options.series,
-        shared.resampling_options(options),
-        options.steps,
-        options.windows,
+        label=options.label,
+        series_uid=options.series,
+        steps=options.steps,
+        windows=options.windows,
+        **shared.resampling_options(options),
     )
     summary = segment.segment(options.dicom, options.model, options.out, chosen)
     for text in summary.warnings:

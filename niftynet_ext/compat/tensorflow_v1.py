@@ -91,6 +91,7 @@ def install() -> None:
     """
     if isinstance(sys.modules.get("tensorflow"), TensorFlowV1):
         return
+    onednn.switch_on()
     try:
         with quiet_start():
             real = importlib.import_module("tensorflow")

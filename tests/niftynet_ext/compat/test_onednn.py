@@ -1,5 +1,8 @@
 """What oneDNN gets wrong: gradients of strided 1 x 1 convolutions, padded volumes."""
 
+import os
+import platform
+
 import numpy as np
 import pytest
 
@@ -97,3 +100,22 @@ def test_a_padded_volume_is_convolved_as_padded(tf, stride):
     windows = windows[::stride, ::stride, ::stride][: size[0], : size[1], : size[2]]
     expected = 2 * np.einsum("xyzcijk,ijkco->xyzo", windows, kernel)
     assert found[0] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_onednn_is_used_on_every_processor_unless_the_user_decides(monkeypatch):
+    from niftynet_ext.compat import onednn
+
+    for given, expected in ((None, "1"), ("0", "0"), ("1", "1")):
+        monkeypatch.delenv(onednn.SWITCH, raising=False)
+        if given:
+            monkeypatch.setenv(onednn.SWITCH, given)
+        onednn.switch_on()
+        assert os.environ[onednn.SWITCH] == expected
+
+
+def test_this_process_uses_onednn(tf):
+    from niftynet_ext.layer import compilation
+
+    if platform.machine() not in ("x86_64", "AMD64") or compilation.has_gpu():
+        pytest.skip("TensorFlow has oneDNN for x86 without a graphics card")
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0" or compilation.has_onednn()
