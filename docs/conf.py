@@ -33,7 +33,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autosummary_generate = True
-autosummary_ignore_module_all = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 
