@@ -1,11 +1,13 @@
 """Configuration of Sphinx: ``make docs`` builds the HTML, and a warning is an error."""
 
+import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-# the start-up hook would load TensorFlow when autodoc imports a module that imports NiftyNet
+# the start-up hook would patch what autodoc mocks: off, also when its own module is documented
+os.environ["NIFTYNET_EXT_HOOK"] = "0"
 sys.meta_path[:] = [
     finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "NiftyNetFinder"
 ]
