@@ -22,7 +22,6 @@ version = release = VERSION
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.viewcode",
     "sphinxarg.ext",
 ]
 templates_path = ["_templates"]
