@@ -39,7 +39,7 @@ class Parameters:
     :param roi: for :func:`data_prep.dicom_in.rois.parse_rule`, as is ``policy``.
     :param reduce: in-plane factor.
     :param spacing_mm: (x, y, z) of the output, in the place of ``reduce``.
-    :param method: of :data:`data_prep.core.resample.METHODS`, for the CT.
+    :param method: of :data:`data_prep.core.resample.RESAMPLE_METHODS`, for the CT.
     :param split: shares of Training, Validation, Inference, which sum to 1, or numbers of patients.
     :param seed: of the split.
     """
@@ -61,8 +61,9 @@ class Parameters:
             raise DataError(f"--reduce is {self.reduce}, expected a whole number from 1 to 16.")
         if self.spacing_mm is not None and not all(0 < mm < np.inf for mm in self.spacing_mm):
             raise DataError(f"--spacing is {self.spacing_mm} mm, expected three numbers above 0.")
-        if self.method not in resample.METHODS:
-            raise DataError(f"--method is {self.method}, expected {' or '.join(resample.METHODS)}.")
+        if self.method not in resample.RESAMPLE_METHODS:
+            methods = " or ".join(resample.RESAMPLE_METHODS)
+            raise DataError(f"--method is {self.method}, expected {methods}.")
         sound = all(0 <= one < np.inf for one in self.split) and sum(self.split) > 0
         if not sound or not (are_shares(self.split) or all(one % 1 == 0 for one in self.split)):
             raise DataError(
