@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from threadpoolctl import threadpool_limits
 
@@ -123,8 +123,8 @@ class Workers:
             for worker in list(self._processes):
                 hand_out(worker)
             while running:
-                for worker in wait(list(running)):
-                    assert isinstance(worker, Connection)  # wait() also takes sockets and numbers
+                # wait() returns some of what it was given; it is typed for sockets too
+                for worker in cast(list[Connection], wait(list(running))):
                     index = running.pop(worker)
                     try:
                         result = worker.recv()
