@@ -18,7 +18,7 @@ POLICIES = ("one", "first", "union")
 region. The first is the first by the path of its file, then by its place in the file."""
 
 SOURCES = ("RTSTRUCT", "SEG")
-"""Kinds of files in which ROIs are looked for. The first kind in which a class has a match decides."""
+"""Kinds of files that hold ROIs. The first kind in which a class has a match decides."""
 
 MAX_LABEL = 255
 """Largest label value: labels are stored as uint8."""

@@ -4,7 +4,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless
 
 from data_prep.core.errors import DataError
-from data_prep.dicom_in.pixels import AIR_HU, codestream_size, to_hu
+from data_prep.dicom_in.pixels import OUTSIDE_HU, codestream_size, to_hu
 from tests.support.orientations import read
 
 gdcm = pytest.importorskip("gdcm")
@@ -92,7 +92,7 @@ def test_twelve_bits_with_an_overlay_above(signed):
     truth = np.arange(-2048 if signed else 0, 2048 if signed else 4096)
     stored = (truth & 0xFFF) | 0x5000  # what old scanners put into the unused bits
     found = to_hu(stored.astype(np.int16 if signed else np.uint16), 12, 11, signed, (1, 0))
-    assert (found == np.maximum(truth, AIR_HU)).all()
+    assert (found == np.maximum(truth, OUTSIDE_HU)).all()
 
 
 def test_bits_need_not_be_the_lowest():
@@ -105,8 +105,8 @@ def test_rescale_and_clipping_of_extremes():
     assert to_hu(stored, 16, 15, False, (0.5, -1)).tolist() == [-1, 0, 0, 32766]  # halves to even
     large = np.array([2**32 - 1, 2000], np.uint32)
     assert to_hu(large, 32, 31, False, (1, -1000)).tolist() == [32767, 1000]
-    assert to_hu(stored, 16, 15, False, (1, -1e6)).tolist() == [AIR_HU] * 4
-    assert to_hu(stored, 16, 15, False, (-1e6, 0)).tolist() == [0, AIR_HU, AIR_HU, AIR_HU]
+    assert to_hu(stored, 16, 15, False, (1, -1e6)).tolist() == [OUTSIDE_HU] * 4
+    assert to_hu(stored, 16, 15, False, (-1e6, 0)).tolist() == [0, OUTSIDE_HU, OUTSIDE_HU, OUTSIDE_HU]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_padding_is_told_by_all_bits_of_a_twelve_bit_image(patient):
         one.PixelData = made.hu[k].astype("<i2").tobytes()
         one.PixelPaddingValue = -3024
     volume = read(made.write())
-    assert (volume.array[:, :4] == AIR_HU).all()
+    assert (volume.array[:, :4] == OUTSIDE_HU).all()
     assert (volume.array[:, 4:] == made.hu.transpose(2, 1, 0)[:, 4:]).all()
 
 
