@@ -131,7 +131,9 @@ def read_contours(structures: StructureSet, roi: Candidate) -> tuple[list[Contou
             f"{found or 'no contour at all'}. It encloses no volume; choose another with --roi. "
             f"ROIs found: {listing(list(structures.candidates))}."
         )
-    return contours, [f"ROI {roi.name}: ignored contours without an area: {found}."] if found else []
+    return contours, [
+        f"ROI {roi.name}: ignored contours without an area: {found}."
+    ] if found else []
 
 
 def _closed_contours(

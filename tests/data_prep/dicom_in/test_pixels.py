@@ -106,7 +106,12 @@ def test_rescale_and_clipping_of_extremes():
     large = np.array([2**32 - 1, 2000], np.uint32)
     assert to_hu(large, 32, 31, False, (1, -1000)).tolist() == [32767, 1000]
     assert to_hu(stored, 16, 15, False, (1, -1e6)).tolist() == [OUTSIDE_HU] * 4
-    assert to_hu(stored, 16, 15, False, (-1e6, 0)).tolist() == [0, OUTSIDE_HU, OUTSIDE_HU, OUTSIDE_HU]
+    assert to_hu(stored, 16, 15, False, (-1e6, 0)).tolist() == [
+        0,
+        OUTSIDE_HU,
+        OUTSIDE_HU,
+        OUTSIDE_HU,
+    ]
 
 
 @pytest.mark.parametrize(

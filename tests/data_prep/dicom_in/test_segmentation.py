@@ -147,7 +147,7 @@ def test_a_truncated_segmentation_is_named(patient):
 def test_an_empty_segment_is_refused(patient):
     made = patient().write()
     made.segmentation({"GTV-1": {2: np.zeros(SHAPE)}})
-    with pytest.raises(DataError, match="1 frames mark no pixel"):
+    with pytest.raises(DataError, match="no pixel of the CT marked in 1 frame"):
         read(made.folder)
 
 

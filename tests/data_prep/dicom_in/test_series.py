@@ -96,13 +96,13 @@ def _set(**values):
         (_set(PixelSpacing=[0.9, 1.1]), "slices differ in Pixel Spacing"),
         (_set(RescaleSlope=0), "Rescale Slope is 0"),
         (_set(Rows=60000, Columns=60000), "60000 x 60000, expected 1 to 4096"),
-        (_set(Rows=2000), "bytes short of the pixel data"),
+        (_set(Rows=2000), "bytes of pixel data missing"),
         (_set(Rows=12), "slices differ in Rows"),
         (_set(NumberOfFrames=2), "2 frames"),
         (_set(ImagePositionPatient=[-10, -20, 30]), "two slices at position 30.00 mm"),
         (_set(ImagePositionPatient=[-10, -20, 99]), "not evenly spaced.*35.00 to 40.00"),
         (_set(ImagePositionPatient=[-8, -20, 37.5]), "shifted sideways by 2.00 mm"),
-        (_set(PixelData=b"\0" * 100), "bytes short|cannot be read"),
+        (_set(PixelData=b"\0" * 100), "bytes of pixel data missing|cannot be read"),
     ],
 )
 def test_each_fault_has_its_message(patient, change, message):
