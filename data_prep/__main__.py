@@ -351,7 +351,7 @@ def _segment(options: argparse.Namespace) -> int:
 def _phantom(options: argparse.Namespace) -> int:
     from data_prep import phantom
 
-    phantom.write_cohort(
+    phantom.write_phantom_cohort(
         options.out,
         patients=options.patients,
         matrix=options.matrix,

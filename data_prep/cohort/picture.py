@@ -10,22 +10,22 @@ from nibabel.filebasedimages import ImageFileError
 from data_prep.cohort.restore import SCORES
 from data_prep.core import files
 from data_prep.core.errors import DataError
-from data_prep.pictures.panels import Case, draw_panels
-from data_prep.pictures.planes import Grid, dice_3d
+from data_prep.pictures.panels import PanelRow, draw_panels
+from data_prep.pictures.planes import ShownVolume, dice_3d
 
 MAX_PATIENTS = 6
 
 
 def _load(path):
     image = nib.load(path)
-    return Grid(np.asanyarray(image.dataobj), image.affine)
+    return ShownVolume(np.asanyarray(image.dataobj), image.affine)
 
 
 def _load_case(patient_id, image, mask, reference):
     """A case from its files' paths; ``reference`` may be None."""
     prediction, reference = _load(mask), _load(reference) if reference else None
     dice = dice_3d(prediction, reference) if reference else None
-    return Case(patient_id, _load(image), prediction, reference, dice)
+    return PanelRow(patient_id, _load(image), prediction, reference, dice)
 
 
 def _find(data_dir, masks_dir):

@@ -20,7 +20,7 @@ MAX_HU = int(np.iinfo(np.int16).max)
 """Highest value of a volume: it is stored as int16."""
 
 TISSUE_HU = 3071
-"""Highest value of a 12-bit scanner. A Pixel Padding Value between air and this value is ignored: it
+"""Highest value of a 12-bit scanner. A Pixel Padding Value between air and this one is ignored: it
 would cut holes into the patient."""
 
 _PIXEL_TAGS = [
@@ -46,8 +46,8 @@ def read_hu(
 ) -> tuple[Iterator[tuple[SliceHeader, np.ndarray]], str]:
     """Read the slices of one file.
 
-    Stored values are rescaled frame by frame (PS3.3 C.11.1.1.2) and clipped to ``OUTSIDE_HU`` below;
-    padding becomes ``OUTSIDE_HU`` (C.7.5.1.1.2).
+    Stored values are rescaled frame by frame (PS3.3 C.11.1.1.2); padding (C.7.5.1.1.2) and lower
+    values become ``OUTSIDE_HU``.
 
     :param headers: of the wanted slices, all in this file.
     :return: an iterator over pairs of a header and its int16 (rows, columns), and the SHA-256

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -34,7 +35,7 @@ set of 30,000 contours that each reference their slice has 60,000, a segmentatio
 about 80,000."""
 
 MAX_READS = 2**20
-"""Largest number of reads of a file, which takes some seconds. An element takes two or three, unless
+"""Largest number of reads of a file, which take some seconds. An element takes two or three, unless
 it is in a sequence of stated length."""
 
 _SMALL_READ, _LARGE_READ = 2**10, 2**16
@@ -177,7 +178,7 @@ def read_whole(path: Path, specific_tags: Sequence[str] | None = None) -> tuple[
 def _cut_off(dataset: Dataset) -> bool:
     """Tell whether a value is shorter than its length field says, which pydicom accepts."""
     for tag in dataset.keys():
-        element = dataset.get_item(tag)
+        element: Any = dataset.get_item(tag)  # typed as a DataElement, and may be a raw one
         if isinstance(element, RawDataElement):  # a sequence too, unless of undefined length
             if element.length != _UNDEFINED_LENGTH and element.length != len(element.value or b""):
                 return True

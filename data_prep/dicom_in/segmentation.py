@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -70,7 +69,8 @@ class Segmentation:
         return read_whole(self.path)
 
 
-class _Frame(NamedTuple):
+@dataclass(frozen=True)
+class _Frame:
     """A frame of a segment, and where it lies relative to the nearest plane of the CT."""
 
     distance_mm: float

@@ -143,7 +143,7 @@ def between(
         for found in (np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0)))
     )
     signed = []
-    for one in (np.pad(low[box], 1), np.pad(high[box], 1)):
+    for region in (np.pad(low[box], 1), np.pad(high[box], 1)):
         inside, outside = (distance_transform_edt(part, spacing_mm) for part in (region, ~region))
         half_mm = min(spacing_mm) / 2  # the border runs between the centres that are measured to
         signed.append(np.where(region, inside - half_mm, half_mm - outside))

@@ -190,7 +190,7 @@ def test_neither_tensorflow_nor_niftynet_is_imported(root):
         (
             ["phantom", "--out", "o", "--patients", "3"],
             "phantom",
-            "write_cohort",
+            "write_phantom_cohort",
             {"patients": 3, "matrix": 192, "slices": 40, "seed": 0},
             ["o"],
         ),
