@@ -59,7 +59,7 @@ class Parameters:
     :param policy: what to do where several ROIs match.
     :param reduce: in-plane factor.
     :param spacing_mm: (x, y, z) of the output, instead of ``reduce``.
-    :param method: of :data:`data_prep.core.resample.METHODS`, for the CT.
+    :param method: of :data:`data_prep.core.resample.RESAMPLE_METHODS`, for the CT.
     :param split: shares of Training, Validation, Inference, which sum to 1, or numbers of patients.
     :param seed: of the split.
     :param allow_unlabelled: prepare CTs without an ROI too, for inference.
@@ -88,8 +88,8 @@ class Parameters:
             )
         if self.spacing_mm is not None and not all(0 < mm < np.inf for mm in self.spacing_mm):
             raise DataError(f"--spacing is {self.spacing_mm} mm, expected three numbers above 0.")
-        if self.method not in resample.METHODS:
-            raise DataError(f"--method is {self.method}, expected {' or '.join(resample.METHODS)}.")
+        if self.method not in resample.RESAMPLE_METHODS:
+            raise DataError(f"--method is {self.method}, expected {' or '.join(resample.RESAMPLE_METHODS)}.")
         sound = all(0 <= number < np.inf for number in self.split) and sum(self.split) > 0
         whole = all(number % 1 == 0 for number in self.split)
         if not sound or not (are_shares(self.split) or whole):

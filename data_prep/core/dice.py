@@ -5,16 +5,16 @@ import numpy as np
 from data_prep.core.masks import bounding_box, check_pair
 
 
-def dice(prediction, reference):
-    """``2 |P and Y| / (|P| + |Y|)`` (paper, eq. 4).
+def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
+    """Return the Dice coefficient ``2 |P and Y| / (|P| + |Y|)`` of two masks (paper, eq. 4).
 
-    Empty masks are scored, never dropped: 0 where one of the two is empty (a missed tumour, or
-    one that is not there), 1 where both are.
+    Empty masks are scored, never dropped: 0 where exactly one of the two is empty (a missed tumour,
+    or a false one), 1 where both are empty.
 
-    :param prediction: boolean array of any shape
-    :param reference: boolean array of the same shape
-    :return: float in [0, 1]
-    :raises ValueError: shapes differ, or values are not boolean
+    :param prediction: boolean array of any shape.
+    :param reference: boolean array of the same shape.
+    :return: a value in [0, 1].
+    :raises ValueError: shapes differ, or values are not boolean.
     """
     check_pair(prediction, reference)
     box = bounding_box(prediction, reference)

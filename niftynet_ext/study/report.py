@@ -193,11 +193,11 @@ def _read_case(one, references_dir, predictions_dir, dice):
         predictions.find(predictions_dir)[one], known.path, known.coarse
     )
     image = nib.load(known.image)
-    return panels.Case(
+    return panels.PanelRow(
         one,
-        planes.Grid(np.asanyarray(image.dataobj), image.affine),
-        planes.Grid(prediction, affine),
-        planes.Grid(mask, affine),
+        planes.ShownVolume(np.asanyarray(image.dataobj), image.affine),
+        planes.ShownVolume(prediction, affine),
+        planes.ShownVolume(mask, affine),
         dice,
     )
 

@@ -260,10 +260,10 @@ def _joint_sha256(models: list[TrainedModel]) -> str:
 
 
 def _draw(path: Path, volume: Volume, mask: np.ndarray, affine_ras: np.ndarray) -> None:
-    case = panels.Case(
+    case = panels.PanelRow(
         f"CT series {volume.series_uid}",
-        planes.Grid(volume.array, affine_ras),
-        planes.Grid(mask, affine_ras),
+        planes.ShownVolume(volume.array, affine_ras),
+        planes.ShownVolume(mask, affine_ras),
     )
     files.write_bytes(path, panels.draw_panels([case], RESEARCH_USE))
 

@@ -19,7 +19,7 @@ from tests.support.dicom_patients import square
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     """Return a folder of three phantoms, whose tumours are known in closed form, and that truth."""
-    folder = phantom.write_cohort(
+    folder = phantom.write_phantom_cohort(
         tmp_path_factory.mktemp("check") / "dicom", patients=3, matrix=128, slices=40
     )
     truth = json.loads((folder / phantom.TRUTH_FILE).read_text())["patients"]

@@ -83,10 +83,10 @@ def test_a_length_of_4_gb_makes_no_room_for_it(path):
 
 def deflated(path, patient, pixels):
     """Write a deflated CT slice whose pixels are zeros."""
-    one = patient("deflated").slices[0]
-    one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    one.PixelData = bytes(pixels)
-    one.save_as(path, enforce_file_format=True)
+    ct_slice = patient("deflated").slices[0]
+    ct_slice.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    ct_slice.PixelData = bytes(pixels)
+    ct_slice.save_as(path, enforce_file_format=True)
 
 
 def test_a_deflated_bomb_is_not_inflated(path, patient, monkeypatch):

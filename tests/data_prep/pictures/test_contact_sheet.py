@@ -75,7 +75,7 @@ def test_sheet_has_a_place_for_everybody(tmp_path, count, across, down):
     sheet = Image.open(tmp_path / "sheet.png")
     assert sheet.size == (across * TILE_PX, down * (TILE_PX + contact_sheet.LINE_PX))
     pixels = np.asarray(sheet)
-    drawn = (pixels[:TILE_PX] == contact_sheet.OUTLINE).all(axis=2).any()
+    drawn = (pixels[:TILE_PX] == contact_sheet.OUTLINE_COLOUR).all(axis=2).any()
     assert drawn == (count > 1)
     colour = contact_sheet.VERDICT_COLOURS["refused"]
     assert (pixels == colour).all(axis=2).any()
