@@ -114,9 +114,9 @@ def check_patient(check_job: CheckJob) -> Checked:
         data = read_patient(check_job.patient, parameters.rule(), reading)
     except DataError as error:
         return _refused(check_job, str(error))
-    except MemoryError:  # whoever set the bound says what to do
+    except MemoryError:  # the function that set the bound adds advice
         raise
-    except Exception as error:  # a fault of ours must not hide the other patients
+    except Exception as error:  # our own fault must not hide the other patients
         return _refused(check_job, f"Unexpected {type(error).__name__}: {error}")
     volume, spacing_mm = data.volume, geometry.spacing_mm(data.volume.affine_lps)
     found = lungs.find_lungs(volume.array, spacing_mm)

@@ -232,9 +232,9 @@ def _prepare(job: Job) -> PatientRecord:
         _write_patient(data.volume, data.label, job, draft)
     except DataError as error:
         draft.end(Status.REFUSED, str(error))
-    except MemoryError:  # whoever set the bound says what to do
+    except MemoryError:  # the function that set the bound adds advice
         raise
-    except Exception as error:  # a fault of ours, or a full disk: the cohort goes on
+    except Exception as error:  # our own fault, or a full disk: other patients continue
         draft.end(Status.FAILED, f"{type(error).__name__}: {error}")
     for kind, name in output_names(job.patient_id).names().items():
         if kind not in draft.files:  # nothing stale from an earlier run
