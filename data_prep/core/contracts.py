@@ -88,7 +88,7 @@ def read_json_object(path: Path, advice: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"No {path}. {advice}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). {advice}") from error

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from data_prep import phantom
-from data_prep.cohort import check, check_table
+from data_prep.cohort import check, check_findings, check_table
 from data_prep.cohort.check_report import REPORT, CheckedPatient, Verdict, read_report
 from data_prep.cohort.job import Parameters
 from data_prep.core.engine import Engine
@@ -141,7 +141,7 @@ GOOD = {
 
 def findings(numbers):
     """Return the findings of a patient with these numbers."""
-    return check.findings(
+    return check_findings.findings(
         CheckedPatient(
             id="P1", source="", verdict="ok", series_found=(), found={}, findings=(), **numbers
         )
