@@ -13,8 +13,11 @@ PHASES = ("Training", "Validation", "Inference")
 UNUSED = "Unused"
 """The phase of a patient that the split leaves out: in the manifest, and in no list of NiftyNet."""
 
+PAPER_SPLIT = (260, 40, 40)
+"""The paper's numbers of patients (4.1); who was in which set is not public."""
+
 PAPER_SHARES = (260 / 340, 40 / 340, 40 / 340)
-"""The paper's 260, 40 and 40 patients, as shares of a cohort of any size."""
+""":data:`PAPER_SPLIT` as shares of a cohort of any size."""
 
 _WITHOUT = {
     "Training": "`net_segment train` then trains on all patients, those of the other sets too",

@@ -6,10 +6,9 @@ softmax, so that log-probabilities stay exact and finite where a probability rou
 
 import tensorflow as tf
 
+from niftynet_ext.core.paper import FOCAL_ALPHA as ALPHA
+from niftynet_ext.core.paper import FOCAL_GAMMA as GAMMA
 from niftynet_ext.loss.inputs import foreground_target, voxel_weights
-
-ALPHA = 0.75  # paper 3.4
-GAMMA = 2.0  # paper 3.4
 
 
 def _weighted_mean(values, weight_map):

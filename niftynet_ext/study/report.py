@@ -243,7 +243,7 @@ def _with_paper(cohort, columns, published):
         )
         rows.append(
             {
-                "name": paper.NAMES.get(key[0], key[0]),
+                "name": paper.PAPER_NAMES.get(key[0], key[0]),
                 "iteration": key[1],
                 "ours": [*(row[column] for column in columns), bounds],
                 "paper": paper.row_of(published, *key),

@@ -190,7 +190,7 @@ def _add(table, row, values, published, write_values, extra):
     """Our row; below it the paper's of the same network, of the same iteration or else its last."""
     iteration = None if pd.isna(row["iteration"]) else int(row["iteration"])
     table.add_row(
-        paper.NAMES.get(row["model"], row["model"]), _thousands(iteration), *values, extra
+        paper.PAPER_NAMES.get(row["model"], row["model"]), _thousands(iteration), *values, extra
     )
     theirs = paper.row_of(published, row["model"], iteration)
     if theirs:

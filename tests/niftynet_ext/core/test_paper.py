@@ -21,7 +21,7 @@ def test_dice_tables(text, number, table):
         name = model or name
         expected[name, int(thousands) * 1000] = tuple(map(float, values.split()))
     assert {
-        (paper.NAMES[name], iteration): values for (name, iteration), values in table.items()
+        (paper.PAPER_NAMES[name], iteration): values for (name, iteration), values in table.items()
     } == expected and len(rows) == 12
 
 
@@ -34,7 +34,7 @@ def test_distance_table(text):
         for name, one, values in rows
     }
     assert {
-        (paper.NAMES[name], iteration): values
+        (paper.PAPER_NAMES[name], iteration): values
         for (name, iteration), values in paper.TABLE_3.items()
     } == expected and len(rows) == 4
 
