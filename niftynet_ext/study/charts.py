@@ -162,9 +162,9 @@ def _tick(model: str, iteration: int | None) -> str:
     return words if iteration is None else f"{words}\n{iteration:,}"
 
 
-def _panels(rows: int, columns: int, size_in: tuple[float, float]) -> tuple[Figure, Sequence[Axes]]:
+def _panels(rows: int, columns: int, size_in: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(columns * size_in[0], rows * size_in[1]), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -163,7 +163,7 @@ def infer(model: Model, images_csv: Path, work_dir: Path, windows: str) -> dict[
     found = predictions.find(output) if output.is_dir() else {}
     if not found:  # NiftyNet ends with exit code 0 when a session breaks off
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        lines = [rounds.COLOURS.sub("", line).rstrip() for line in lines]
+        lines = [rounds.TERMINAL_COLOURS.sub("", line).rstrip() for line in lines]
         causes = [line for line in lines if rounds.CAUSE.match(line)][:2] or lines[-3:]
         raise DataError(
             f"--model {model.folder}: net_segment inference left no output: {' '.join(causes)} "
