@@ -1,22 +1,19 @@
 """``python -m niftynet_ext``: evaluate, select, ensemble, postprocess, report."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 from rich.console import Console
 
-from data_prep.core import files, predictions
 from data_prep.core.console import PLAIN
 from data_prep.core.errors import DataError
 from niftynet_ext.core.errors import RoundsError
 from niftynet_ext.core.paper import PAPER_PLAN
-from niftynet_ext.study import cases, ensemble, postprocess, tables
-from niftynet_ext.study import scoring as cohort
+from niftynet_ext.study import ensemble, postprocess, scoring, tables
 from niftynet_ext.study import select as selection
+from niftynet_ext.study.evaluate import evaluate
+from niftynet_ext.study.postprocess_stages import score_stages
 
 WIDTH = 132  # of the tables, where the terminal is narrower or none
 
@@ -127,11 +124,7 @@ def _parser():
         "--steps",
         required=True,
         metavar="'STEP ...'",
-        help="some of "
-        + ", ".join(
-            f"{name}:NUMBER" if needs else name for name, (needs, _) in postprocess.STEPS.items()
-        )
-        + "; mL, or mm around the box",
+        help="some of " + ", ".join(postprocess.STEP_FORMS) + "; mL, or mm around the box",
     )
     one.add_argument("--out", type=Path, required=True, help="folder for masks, CSV and JSON")
     one.set_defaults(run=_postprocess)
@@ -162,149 +155,56 @@ def _add_references(parser, default=None):
     )
 
 
-def _evaluate(options):
-    models = [cohort.parse_model(text) for text in options.predictions]
-    known = [cohort.label(*one[:2]) for one in models]
-    unknown = [one for one in options.compare or () if one not in known]
-    if unknown:
-        raise DataError(f"--compare {' '.join(unknown)}: no such model; found {', '.join(known)}.")
-    scored = score_models(models, options.references, options.set)
-    _show_and_write(
-        scored,
-        options.out,
-        options.seed,
-        among=options.compare,
-        references=_seen_from(options.out, options.references),
-        predictions={cohort.label(*one[:2]): _seen_from(options.out, one.folder) for one in models},
+def _evaluate(options: argparse.Namespace) -> None:
+    models = [scoring.parse_model(text) for text in options.predictions]
+    found = evaluate(
+        models, options.references, options.out, options.set, options.seed, options.compare
     )
+    _show(found, options.out)
 
 
-def _seen_from(folder, path):
-    """
-    :return: a path relative to the folder whose files name it, so that they may move together
-    """
-    return os.path.relpath(path, folder)
+def _console() -> Console:
+    return Console(width=max(Console().width, WIDTH))
 
 
-def _show_and_write(scored, out, seed, against=None, among=None, **about):
-    """Print the tables of each set, and write all of them.
-
-    :param scored: list of what :func:`~.evaluation.cohort.score_model` returns
-    :param against: model to compare the others with, by default every two
-    :param among: models to compare, by default all
-    :param about: further entries of the JSON file
-    """
-    patients, by_slice = (pd.concat(one, ignore_index=True) for one in zip(*scored, strict=True))
-    summary = cohort.summarise(patients, by_slice, seed)
-    tests = cohort.compare(patients, against, among)
-    tables.write(out, summary, patients, by_slice, tests, seed=seed, **about)
-    console = Console(width=max(Console().width, WIDTH))
-    for group in patients["set"].unique():
-        console.print(tables.dice_table(summary, group))
-        console.print(tables.distance_table(summary, group))
-    if len(tests):
-        console.print(tables.comparison_table(tests))
+def _show(found: tables.EvaluationTables, out: Path) -> None:
+    console = _console()
+    tables.print_tables(found, console)
     console.print(f"Per slice, per patient and cohort, as CSV and JSON: {out}", **PLAIN)
 
 
-def _select(options):
+def _select(options: argparse.Namespace) -> None:
     if options.config:
         models = selection.infer_all(
             options.config, options.iterations, options.references, options.set
         )
     else:
-        models = [cohort.parse_model(text) for text in options.predictions]
-    scored = score_models(models, options.references, options.set)
-    summary = cohort.summarise(*map(pd.concat, zip(*scored, strict=True)))
-    best = selection.select_best(summary)
-    folders = {one[:2]: one.folder for one in models}
-    selection.write(options.out, summary, best, folders)
-    console = Console(width=max(Console().width, WIDTH))
-    console.print(tables.dice_table(summary, options.set))
-    for row in best.to_dict("records"):
-        console.print(
-            f"best of {row['model']}: {cohort.label(row['model'], row['iteration'])}, "
-            f"Dice3D {row['dice_3d_mean']:.3f}",
-            **PLAIN,
-        )
+        models = [scoring.parse_model(text) for text in options.predictions]
+    found = selection.select_checkpoints(models, options.references, options.set, options.out)
+    console = _console()
+    console.print(tables.dice_table(found.summary, options.set))
+    for best in found.record.best:
+        console.print(f"best of {best.model}: {best.label}, Dice3D {best.dice_3d:.3f}", **PLAIN)
     console.print(f"The choice is in {options.out}.", **PLAIN)
 
 
-def _ensemble(options):
-    if len(options.predictions) < 2:
-        raise DataError(
-            f"--predictions is one folder, {options.predictions[0]}: expected those of "
-            f"two models or more."
-        )
+def _ensemble(options: argparse.Namespace) -> None:
     written = ensemble.ensemble(options.predictions, options.out, options.weights, options.method)
     print(f"{len(written)} patients of {len(options.predictions)} models are in {options.out}.")
 
 
-def _postprocess(options):
-    plan = postprocess.parse_plan(options.steps)
-    references, unlabelled = cases.find_references(options.references, options.set)
-    folder = Path(options.predictions)
-    if options.out.resolve() == folder.resolve():
-        raise DataError(f"--out {options.out} is the folder of the predictions. Name another.")
-    files.make_folder(options.out)
-
-    def stage(count):
-        """Score with the first ``count`` steps; with all of them, write the masks."""
-        steps = plan[:count]
-
-        def alter(mask, affine, one):
-            image = references[one].image if postprocess.needs_ct(steps) else None
-            if image is None and postprocess.needs_ct(steps):
-                raise DataError(
-                    "A box is found in the CT: give --references the folder that preprocess wrote."
-                )
-            ct = predictions.read_foreground(image) if image else None
-            mask = postprocess.apply(mask, affine, steps, ct)
-            if steps == plan:
-                files.write_nifti(options.out / f"{one}_mask.nii.gz", mask.astype(np.uint8), affine)
-            return mask
-
-        name = f"+ {steps[-1]}" if steps else "as predicted"
-        model = cohort.Model(f"{count}. {name}", None, folder)
-        return cohort.score_model(model, references, options.set, unlabelled, alter)
-
-    scored = [stage(count) for count in range(len(plan) + 1)]
-    _show_and_write(
-        scored,
-        options.out,
-        0,
-        against=scored[0][0]["model"][0],
-        references=_seen_from(options.out, options.references),
-        predictions=_seen_from(options.out, folder),
-        steps=[str(step) for step in plan],
-    )
+def _postprocess(options: argparse.Namespace) -> None:
+    steps = postprocess.parse_plan(options.steps)
+    found = score_stages(options.predictions, steps, options.references, options.out, options.set)
+    _show(found, options.out)
 
 
-def _report(options):
+def _report(options: argparse.Namespace) -> None:
     from niftynet_ext.study import report  # matplotlib and tensorboard are slow to import
 
     path = options.out or options.evaluation / "report.html"
     report.write_report(options.evaluation, path)
     print(f"The report is {path}.")
-
-
-def score_models(models, folder, which=None):
-    """Score models against the same references.
-
-    :param models: list of :class:`~.evaluation.cohort.Model`
-    :param folder: of the references
-    :param which: set to score
-    :return: list of what :func:`~.evaluation.cohort.score_model` returns
-    :raises DataError: two models have one name and iteration, or a model cannot be scored
-    """
-    labels = [cohort.label(*one[:2]) for one in models]
-    twice = sorted({one for one in labels if labels.count(one) > 1})
-    if twice:
-        raise DataError(
-            f"{', '.join(twice)} is given more than once. Name the folders: NAME@ITERATION=FOLDER."
-        )
-    references, unlabelled = cases.find_references(folder, which)
-    return [cohort.score_model(one, references, which, unlabelled) for one in models]
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    _Row = tuple[float, ...]
-    _Table = Mapping[tuple[str, int | None], _Row]
+    Row = tuple[float, ...]
+    Table = Mapping[tuple[str, int | None], Row]  # by network and iteration
 
 
 class Stage(NamedTuple):
@@ -52,7 +52,7 @@ PAPER_NAMES = {
 }
 """The paper's name of each network, by this project's short name."""
 
-TABLE_1: _Table = {
+TABLE_1: Table = {
     ("highres3dnet_matched", 20_000): (0.601, 0.516, 0.722, 0.807, 0.552, 0.123, 0.717, 0.855),
     ("highres3dnet_matched", 30_000): (0.626, 0.545, 0.731, 0.812, 0.618, 0.480, 0.758, 0.851),
     ("highres3dnet_matched", 50_000): (0.691, 0.667, 0.782, 0.845, 0.618, 0.412, 0.789, 0.882),
@@ -68,7 +68,7 @@ TABLE_1: _Table = {
 }
 """Training set: Dice3D mean, Q1, Q2, Q3; Dice2D mean, Q1, Q2, Q3."""
 
-TABLE_2: _Table = {
+TABLE_2: Table = {
     ("highres3dnet_matched", 20_000): (0.491, 0.174, 0.550, 0.748, 0.421, 0.000, 0.510, 0.793),
     ("highres3dnet_matched", 30_000): (0.510, 0.309, 0.586, 0.747, 0.475, 0.000, 0.611, 0.815),
     ("highres3dnet_matched", 50_000): (0.493, 0.241, 0.538, 0.780, 0.422, 0.000, 0.494, 0.807),
@@ -84,7 +84,7 @@ TABLE_2: _Table = {
 }
 """Validation set: Dice3D mean, Q1, Q2, Q3; Dice2D mean, Q1, Q2, Q3."""
 
-TABLE_3: _Table = {
+TABLE_3: Table = {
     ("highres3dnet_matched", 30_000): (0.599, 12.538, 24.932, 176, 314),
     ("densehighres3dnet_v1", 60_000): (0.640, 9.178, 18.620, 173, 363),
     ("densehighres3dnet_v2", 30_000): (0.619, 9.966, 19.759, 202, 531),
@@ -92,14 +92,14 @@ TABLE_3: _Table = {
 }
 """Validation set: Dice, MSD in mm, 95 % HD in mm, FN slices, FP slices."""
 
-DICE_TABLES: Mapping[str, _Table] = {"Training": TABLE_1, "Validation": TABLE_2}
+DICE_TABLES: Mapping[str, Table] = {"Training": TABLE_1, "Validation": TABLE_2}
 """Tables 1 and 2, by NiftyNet's name of the set. The paper has no numbers on its test set."""
 
-DISTANCE_TABLES: Mapping[str, _Table] = {"Validation": TABLE_3}
+DISTANCE_TABLES: Mapping[str, Table] = {"Validation": TABLE_3}
 """Table 3, by NiftyNet's name of the set."""
 
 
-def row_of(published: _Table, model: str, iteration: int | None) -> tuple[int | None, _Row] | None:
+def row_of(published: Table, model: str, iteration: int | None) -> tuple[int | None, Row] | None:
     """Return the row of a published table to show below a row of this project's.
 
     :param published: one of :data:`DICE_TABLES` or :data:`DISTANCE_TABLES`, of a set
