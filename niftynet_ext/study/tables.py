@@ -285,6 +285,8 @@ def _read_table(path: Path, columns: Sequence[str], advice: str) -> pd.DataFrame
         raise DataError(
             f"{path} is not a table with the columns {', '.join(columns)} ({error}). {advice}"
         ) from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus for an index
+        raise DataError(f"{path} has more values in a row than columns. {advice}")
     missing = [column for column in columns if column not in table]
     if missing:
         raise DataError(

@@ -39,9 +39,9 @@ def test_the_import_is_light():
 
 def test_networks_bring_tensorflow():
     done = run_python(
-        "import sys, niftynet_ext as n\n"
-        "from niftynet_ext import *\n"
-        "assert DenseHighRes3DNet is n.DenseHighRes3DNet is not DenseHighRes3DNetV2\n"
+        "import sys, niftynet_ext\n"
+        "from niftynet_ext import DenseHighRes3DNet, DenseHighRes3DNetV2, HighRes3DNetMatched\n"
+        "assert DenseHighRes3DNet is niftynet_ext.DenseHighRes3DNet is not DenseHighRes3DNetV2\n"
         "assert HighRes3DNetMatched and 'tensorflow' in sys.modules\n"
     )
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from data_prep.core import resample
-from niftynet_ext.study.scoring import Model
+from niftynet_ext.study.scoring import ModelPredictions
 from tests.support.shapes import ball
 
 SHAPE, SPACING = (24, 22, 8), (1.0, 1.0, 3.0)
@@ -26,7 +26,7 @@ def tumour(offset=0.0, radius=6.0):
 
 
 class Study:
-    """Three labelled patients and a model that is one mm off.
+    """Three labelled patients and a model that is 1 mm off.
 
     ``references`` is a folder as ``data_prep preprocess`` writes it, ``model`` has the predictions.
     """
@@ -35,21 +35,21 @@ class Study:
 
     def __init__(self, folder):
         self.folder, self.references = folder, folder / "data"
-        self.model = Model(
+        self.model = ModelPredictions(
             "densehighres3dnet_v1", 60000, folder / "densehighres3dnet_v1" / "inference_60000"
         )
         records = []
-        for one, group in self.sets.items():
-            write(self.references / f"native/{one}_label.nii.gz", tumour().astype(np.uint8))
-            self.predict(one, tumour(1.0))
+        for patient_id, group in self.sets.items():
+            write(self.references / f"native/{patient_id}_label.nii.gz", tumour().astype(np.uint8))
+            self.predict(patient_id, tumour(1.0))
             records.append(
                 {
-                    "id": one,
+                    "id": patient_id,
                     "status": "ok",
                     "phase": group,
                     "files": {
-                        "native_label": f"native/{one}_label.nii.gz",
-                        "image": f"images/{one}.nii.gz",
+                        "native_label": f"native/{patient_id}_label.nii.gz",
+                        "image": f"images/{patient_id}.nii.gz",
                     },
                 }
             )
@@ -59,15 +59,15 @@ class Study:
         ]
         (self.references / "manifest.json").write_text(json.dumps({"patients": records}))
 
-    def predict(self, one, mask, model=None, affine=AFFINE):
-        """Write a mask (or probabilities) as a model's prediction of patient ``one``."""
+    def predict(self, patient_id, mask, model=None, affine=AFFINE):
+        """Write a mask (or probabilities) as a model's prediction of a patient."""
         array = mask.astype(np.uint8) if mask.dtype == bool else mask
         folder = (model or self.model).folder
-        return write(folder / f"{one}_niftynet_out.nii.gz", array, affine)
+        return write(folder / f"{patient_id}_niftynet_out.nii.gz", array, affine)
 
-    def predict_coarse(self, one, mask, factor=2, model=None):
+    def predict_coarse(self, patient_id, mask, factor=2, model=None):
         """Write what a network gives: two channels on the coarse grid, (x, y, z, 1, 2)."""
         grid = resample.reduced_grid(mask.shape, AFFINE, factor)
         coarse = resample.resample_label(mask, grid).astype(np.float32)
         both = np.stack([1 - coarse, coarse], -1)[..., None, :]
-        return self.predict(one, both, model, grid.affine)
+        return self.predict(patient_id, both, model, grid.affine)

@@ -30,8 +30,8 @@ def test_distance_table(text):
         r"^([\w-]+)\t(\d+k|-)((?:\t[\d.]+){5})$", text[text.index("Table 3:") :], re.M
     )
     expected = {
-        (name, int(one[:-1]) * 1000 if one != "-" else None): tuple(map(float, values.split()))
-        for name, one, values in rows
+        (name, int(text[:-1]) * 1000 if text != "-" else None): tuple(map(float, values.split()))
+        for name, text, values in rows
     }
     assert {
         (paper.PAPER_NAMES[name], iteration): values

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep.core.dice import dice
-from niftynet_ext.evaluation.slices import SLICE_COLUMNS, FN, FP, TP, slice_scores
+from niftynet_ext.evaluation.slices import FN, FP, SLICE_COLUMNS, TP, slice_scores
 from niftynet_ext.evaluation.surface import (
     hausdorff_distance,
     mean_surface_distance,
