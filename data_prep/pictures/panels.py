@@ -18,12 +18,9 @@ from matplotlib.patheffects import withStroke
 
 from data_prep.core.errors import DataError
 from data_prep.pictures import planes
+from data_prep.pictures.colours import PREDICTION_COLOUR, REFERENCE_COLOUR
 from data_prep.pictures.planes import WINDOW_HU, CanonicalVolume, ShownVolume
 
-REFERENCE_COLOUR, PREDICTION_COLOUR = (
-    "#00b4ff",
-    "#ffb000",
-)  # colour-blind readers can tell them apart
 _CELL_IN = (3.3, 2.4)  # width and height of a panel
 _HEAD_IN, _TITLE_IN, _GAP_IN = 0.55, 0.34, 0.05
 _DPI = 140
