@@ -86,7 +86,9 @@ class Parameters:
         if self.spacing_mm is not None and not all(0 < mm < np.inf for mm in self.spacing_mm):
             raise DataError(f"--spacing is {self.spacing_mm} mm, expected three numbers above 0.")
         if self.method not in resample.RESAMPLE_METHODS:
-            raise DataError(f"--method is {self.method}, expected {' or '.join(resample.RESAMPLE_METHODS)}.")
+            raise DataError(
+                f"--method is {self.method}, expected {' or '.join(resample.RESAMPLE_METHODS)}."
+            )
         sound = all(0 <= number < np.inf for number in self.split) and sum(self.split) > 0
         whole = all(number % 1 == 0 for number in self.split)
         if not sound or not (are_shares(self.split) or whole):

@@ -5,7 +5,7 @@ the same directions, its origin in the middle of the chest, and is divided by th
 one table of anatomy serves all patients. Arrays are ``(x, y, z)`` with every index rising in LPS.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np

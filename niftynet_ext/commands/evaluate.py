@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Score the models, print the tables, write all numbers."""
     from niftynet_ext.study import tables
     from niftynet_ext.study.evaluate import evaluate
-    from niftynet_ext.study.evaluation_record import read_record_json
+    from niftynet_ext.study.evaluation_record import read_evaluation
     from niftynet_ext.study.scoring import parse_model
 
     found = evaluate(
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         compare=options.compare,
     )
     if options.json:
-        print_json(read_record_json(options.out))
+        print_json(read_evaluation(options.out).as_json())
     else:
         tables.print_tables(found, results_console(shared.PAPER_WIDTH))
         print(f"Per slice, per patient and cohort, as CSV and JSON: {options.out}")
