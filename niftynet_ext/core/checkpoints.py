@@ -2,8 +2,8 @@
 
 TensorFlow writes ``model.ckpt-N.data-00000-of-00001`` and then ``model.ckpt-N.index``, each under
 a temporary name (``.tempstate...``) that is renamed when the file is complete; the text file
-``checkpoint``, which names the latest, likewise (``checkpoint.tmp...``). A process killed on the
-way leaves temporary files, or data without an index. An index is a table of keys in LevelDB's
+``checkpoint``, which names the latest, likewise (``checkpoint.tmp...``). A process that is killed
+meanwhile leaves temporary files, or data without an index. An index is a table of keys in LevelDB's
 format (tensorflow/core/lib/io/format.cc); each value is a BundleEntryProto
 (tensorflow/core/protobuf/tensor_bundle.proto) with the place of a tensor in the data file.
 """

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy.stats import wilcoxon
 
 RESAMPLES = 10_000
-"""Resamples of a bootstrap: the bounds vary by less than 1 % of their distance with the seed."""
+"""Number of resamples of a bootstrap."""
 
 LEVEL = 0.95
 """Confidence level of the bounds of a mean."""
