@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core.console import count_of
-from data_prep.core.dice import dice
 from data_prep.core.errors import DataError
+from data_prep.core.overlap import dice
 from data_prep.dicom_in import contours, rois, segmentation, structures
 from data_prep.dicom_in.rois import Candidate, EmptyRoiError, RoiRule
 from data_prep.dicom_in.scan import PatientFiles

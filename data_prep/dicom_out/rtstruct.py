@@ -15,12 +15,10 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
+from data_prep.core.colours import PREDICTION_RGB
 from data_prep.core.identity import MANUFACTURER, RESEARCH_USE
 from data_prep.dicom_out.outlines import trace
 from data_prep.dicom_out.sources import Algorithm, check_mask, copy_patient, new_uid, write_dicom
-
-COLOUR = [255, 176, 0]
-"""Red, green and blue: the colour of predictions in the pictures."""
 
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 """Detached Study Management: retired, but planning systems still write and expect it."""
@@ -66,7 +64,7 @@ def write_rtstruct(
             ROIGenerationAlgorithm="AUTOMATIC",
         )
     ]
-    roi = _item(ReferencedROINumber=1, ROIDisplayColor=COLOUR)
+    roi = _item(ReferencedROINumber=1, ROIDisplayColor=list(PREDICTION_RGB))
     contours = _contours(mask, sources)
     if contours:
         roi.ContourSequence = contours

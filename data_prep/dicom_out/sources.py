@@ -20,9 +20,6 @@ from data_prep.core.identity import VERSION
 from data_prep.dicom_in.reading import read_header
 from data_prep.dicom_in.scan import CtSeries
 
-DEFAULT_LABEL = "GTV-auto"
-"""Not a spelling of GTV-1: what a model drew must never be used as a reference label."""
-
 _TYPE_2 = (
     "PatientID",
     "PatientName",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core import files
+from data_prep.core.colours import PREDICTION_RGB
 from data_prep.core.lungs import Lungs
 from data_prep.pictures.planes import WINDOW_HU
 
@@ -20,7 +21,6 @@ LINE_PX = 22
 TILE_MARGIN_MM = 15.0
 """Margin around lungs and label, if a tile shows these instead of the whole slice."""
 
-OUTLINE_COLOUR = (255, 176, 0)
 VERDICT_COLOURS = {"ok": (90, 200, 120), "warn": (255, 205, 60), "refused": (255, 95, 85)}
 _PAPER = (16, 18, 22)
 
@@ -113,7 +113,7 @@ def draw(rows: list[tuple[str, str, str, Tile | None]], png_path: Path) -> None:
         colour = VERDICT_COLOURS[verdict]
         if tile is not None:
             pixels = np.repeat(tile.grey[:, :, np.newaxis], 3, axis=2)
-            pixels[outline(tile.inside)] = OUTLINE_COLOUR
+            pixels[outline(tile.inside)] = PREDICTION_RGB
             sheet.paste(Image.fromarray(pixels), (x, y))
         pen.rectangle((x, y, x + TILE_PX - 1, y + height - 1), outline=colour)
         text = title if len(title) <= 18 else f"{title[:17]}…"

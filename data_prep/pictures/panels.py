@@ -16,9 +16,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from data_prep.core.colours import PREDICTION_COLOUR, REFERENCE_COLOUR
 from data_prep.core.errors import DataError
 from data_prep.pictures import planes
-from data_prep.pictures.colours import PREDICTION_COLOUR, REFERENCE_COLOUR
 from data_prep.pictures.planes import WINDOW_HU, CanonicalVolume, ShownVolume
 
 _CELL_IN = (3.3, 2.4)  # width and height of a panel

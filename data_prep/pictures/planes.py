@@ -11,8 +11,8 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 
 from data_prep.core import geometry
-from data_prep.core.dice import dice
 from data_prep.core.errors import DataError
+from data_prep.core.overlap import dice
 
 WINDOW_HU = (-400, 1500)
 """Level and width of the lung window."""

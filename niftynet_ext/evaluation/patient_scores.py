@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.core.dice import dice
 from data_prep.core.masks import bounding_box, check_pair, check_spacing
+from data_prep.core.overlap import dice
 from niftynet_ext.evaluation import slices, surface
 from niftynet_ext.evaluation.lesions import LesionCounts, lesion_counts
 from niftynet_ext.evaluation.slices import DICE_2D, HD95_2D, MSD_2D

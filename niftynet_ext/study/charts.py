@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from data_prep.pictures.colours import OKABE_ITO
+from data_prep.core.colours import OKABE_ITO
 from niftynet_ext.core import paper
 from niftynet_ext.study.curves import LOG_FOLDERS, Curve, Training, smooth
 

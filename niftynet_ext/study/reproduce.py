@@ -24,7 +24,7 @@ from niftynet_ext.core.paper import PAPER_PLAN, Stage
 from niftynet_ext.study import cases
 from niftynet_ext.study import select as selection
 
-NETWORKS = ("densehighres3dnet_v1", "densehighres3dnet_v2", "highres3dnet_matched")
+STUDIED_NETWORKS = ("densehighres3dnet_v1", "densehighres3dnet_v2", "highres3dnet_matched")
 """Names of the ini files of the paper's three networks."""
 
 STUDY_FILE = Path("reproduce.json")
@@ -36,7 +36,7 @@ PHANTOM = "phantom"
 DEFAULT_COHORT = "nsclc_radiomics"
 """The paper's cohort. 421 patients are usable; the paper's three sets leave out 81 of them."""
 
-PROGRAM = (sys.executable, "-m", "niftynet_ext")
+NET_LUNG = (sys.executable, "-m", "niftynet_ext")
 """How the commands are started; on the screen they are ``net_lung ...``."""
 
 _PHANTOM_PATIENTS = "--patients 7 --matrix 64 --slices 20"
@@ -91,7 +91,7 @@ class Study:
         print(f"\n{'(done) ' if is_done else ''}$ {line}", flush=True)
         if is_done:
             return
-        code = subprocess.run([*PROGRAM, *words]).returncode
+        code = subprocess.run([*NET_LUNG, *words]).returncode
         if code:
             raise DataError(
                 f"The command above ended with exit code {code}. Fix what its message says and run "
@@ -146,7 +146,7 @@ def reproduce(cohort: str, scale: float, config_dir: str | PathLike[str]) -> Non
     :raises DataError: a command failed; its own message is on the screen
     """
     study = Study(cohort, scale)
-    configs = [Path("config", f"{name}.ini") for name in NETWORKS]
+    configs = [Path("config", f"{name}.ini") for name in STUDIED_NETWORKS]
     for path in configs:
         write_config(Path(config_dir, path.name), path, _PHANTOM_KEYS if cohort == PHANTOM else {})
     _prepare_data(study, cohort)

@@ -60,7 +60,7 @@ TEST_COLUMNS = (
 )
 """Columns of the table of :func:`compare`."""
 
-THREADS = min(4, os.cpu_count() or 1)
+SCORING_THREADS = min(4, os.cpu_count() or 1)
 """Patients scored at once. A patient takes some 200 MB while it is read and resized."""
 
 _KINDS_OF_FOLDERS = ("inference", "validation", "training", "predictions", "masks", "all", "")
@@ -213,7 +213,9 @@ def score_model(
         keys = dict(zip(ROW_KEYS, values, strict=True))
         return keys | scores.row, pd.DataFrame(keys | scores.by_slice)
 
-    with ThreadPoolExecutor(THREADS) as pool:  # NumPy, SciPy, ITK and zlib release Python's lock
+    with ThreadPoolExecutor(
+        SCORING_THREADS
+    ) as pool:  # NumPy, SciPy, ITK and zlib release Python's lock
         outcomes = list(pool.map(score, pairs))
     faults = [outcome for outcome in outcomes if isinstance(outcome, str)]
     if faults:

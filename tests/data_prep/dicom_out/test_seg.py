@@ -10,11 +10,10 @@ import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
 from data_prep.core import geometry
 from data_prep.core.errors import DataError
-from data_prep.core.identity import MANUFACTURER, RESEARCH_USE
+from data_prep.core.identity import DEFAULT_LABEL, MANUFACTURER, RESEARCH_USE
 from data_prep.dicom_in import rois, segmentation
 from data_prep.dicom_out.rtstruct import write_rtstruct
 from data_prep.dicom_out.seg import write_seg
-from data_prep.dicom_out.sources import DEFAULT_LABEL
 from data_prep.phantom import write_phantom_cohort
 from tests.support.derived_objects import ALGORITHM, mask_by_position, random_mask, read_ct
 from tests.support.orientations import ORIENTATIONS

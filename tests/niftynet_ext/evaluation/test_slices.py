@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_prep.core.dice import dice
+from data_prep.core.overlap import dice
 from niftynet_ext.evaluation.slices import FN, FP, SLICE_COLUMNS, TP, slice_scores
 from niftynet_ext.evaluation.surface import (
     hausdorff_distance,

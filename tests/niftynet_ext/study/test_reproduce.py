@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     """Return a working folder with a command of ours that notes its argument."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "step.py").write_text(STEP)
-    monkeypatch.setattr(reproduce, "PROGRAM", (sys.executable, "step.py"))
+    monkeypatch.setattr(reproduce, "NET_LUNG", (sys.executable, "step.py"))
     return tmp_path
 
 
@@ -111,7 +111,7 @@ def test_the_papers_sizes_and_its_questions(folder, root, monkeypatch):
                     dice_3d=0.5,
                     folder=f"{name}/all_60000",
                 )
-                for name in reproduce.NETWORKS
+                for name in reproduce.STUDIED_NETWORKS
             ]
             SelectionRecord(best=best, compared=best).write(Path("selected.json"))
 
@@ -126,7 +126,7 @@ def test_the_papers_sizes_and_its_questions(folder, root, monkeypatch):
         ["download", "preprocess", *["train"] * 3, "select", "ensemble", "evaluate", "report"]
     )
     (evaluate,) = (line for line in lines if line.startswith("evaluate"))
-    compared = [f"{name}@60000" for name in reproduce.NETWORKS] + ["ensemble"]
+    compared = [f"{name}@60000" for name in reproduce.STUDIED_NETWORKS] + ["ensemble"]
     assert evaluate.endswith(" --compare " + " ".join(compared))
     assert "densehighres3dnet_v1@20000=densehighres3dnet_v1/all_20000 " in evaluate
 
@@ -160,13 +160,15 @@ def test_the_whole_study_small(root, tmp_path):
         assert heading in done.stdout
     patients = tables.read(tmp_path / "evaluation").patients
     trained = patients[patients["model"] != "ensemble"]
-    assert set(trained["model"]) == set(reproduce.NETWORKS)
+    assert set(trained["model"]) == set(reproduce.STUDIED_NETWORKS)
     assert set(trained["iteration"]) == {20, 30, 50, 60}
     assert len(patients) == (3 * 4 + 1) * 7
     tests = tables.read(tmp_path / "evaluation").tests
     assert tests.groupby("set").size().tolist() == [6 * 4] * 3  # of the best three and the ensemble
     best = read_selection(tmp_path / "selected.json").best
-    assert {Path(checkpoint.folder).parent.name for checkpoint in best} == set(reproduce.NETWORKS)
+    assert {Path(checkpoint.folder).parent.name for checkpoint in best} == set(
+        reproduce.STUDIED_NETWORKS
+    )
     html = (tmp_path / "evaluation" / "report.html").read_text()
     assert "No events" not in html and "Not drawn" not in html
     again = call()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from data_prep.core import files
-from data_prep.core.dice import dice
 from data_prep.core.errors import DataError
+from data_prep.core.overlap import dice
 from niftynet_ext.core import checkpoints
 from niftynet_ext.training import best_record
 from niftynet_ext.training.best_record import BestRecord
