@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 from niftynet_ext.commands.parser import main
 from niftynet_ext.study.scoring import ModelPredictions
@@ -56,10 +55,3 @@ def test_no_tensorflow_and_no_dicom_are_needed():
         "from niftynet_ext.commands.parser import build_parser; build_parser()"
     )  # to import one of the three is an error now
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-@pytest.mark.parametrize("words", [[], ["--help"]])
-def test_without_a_command_it_shows_its_commands(capsys, words):
-    with pytest.raises(SystemExit):
-        main(words)
-    assert "postprocess" in "".join(capsys.readouterr())
