@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fork_server import ForkServer
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # a shell that runs this in the background ignores Ctrl-C, and so would every process started here
@@ -38,3 +40,11 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("no shared data on this machine")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory):
+    """Runs NiftyNet's commands in children of one process that has imported TensorFlow."""
+    server = ForkServer(home=tmp_path_factory.mktemp("niftynet_home"))
+    yield server
+    server.stop()

@@ -38,23 +38,6 @@ class OldNet(BaseNet):
 '''
 
 
-def net_segment(folder, *words):
-    """Run NiftyNet's own script; its output is shown when a test fails."""
-    script = Path(sys.executable).with_name("net_segment")
-    env = {**os.environ, "PYTHONPATH": str(folder)}
-    done = subprocess.run(
-        [script, *map(str, words)],
-        cwd=folder,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=600,
-    )
-    print(done.stdout)
-    return done
-
-
 @pytest.fixture(scope="module")
 def job(tmp_path_factory, root):
     """A folder with a preprocessed cohort and an ini file derived from the demo's."""
@@ -98,6 +81,19 @@ def job(tmp_path_factory, root):
     (folder / "net.ini").write_text(ini)
     (folder / "old_plugin.py").write_text(PLUGIN)
     return folder
+
+
+@pytest.fixture
+def run_forked(job, fork_server):
+    """Function: run a command in the folder; it must succeed."""
+
+    def run(*words):
+        python_path = os.pathsep.join([str(job), os.environ.get("PYTHONPATH", "")])
+        env = {**os.environ, "PYTHONPATH": python_path}
+        code, _ = fork_server.run(words, cwd=job, log=job / "output.log", env=env, timeout=600)
+        assert code == 0
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +178,16 @@ def test_running_again_finds_nothing_to_do(job, trained):
 
 @pytest.fixture(scope="module")
 def inferred(job, trained):
-    assert net_segment(job, "inference", "-c", "net.ini").returncode == 0
+    """Probabilities of the test set by NiftyNet's own script, started as users start it."""
+    script = Path(sys.executable).with_name("net_segment")
+    done = subprocess.run(
+        [script, "inference", "-c", "net.ini"],
+        cwd=job,
+        text=True,
+        capture_output=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     return job / "demo" / "inference"
 
 
@@ -272,9 +277,8 @@ def test_a_new_patient_from_dicom_to_dicom(job, inferred):
     }
 
 
-def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred):
-    done = net_segment(job, "evaluation", "-c", "net.ini", "--save_csv_dir", job / "evaluation")
-    assert done.returncode == 0
+def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred, run_forked):
+    run_forked("net_segment", "evaluation", "-c", "net.ini", "--save_csv_dir", job / "evaluation")
     found = pandas.read_csv(job / "evaluation" / "eval_subject_id_label.csv").iloc[0]
     (patient,) = split(job, "Inference")
     label = nibabel.load(job / "demo" / "data" / "labels" / f"{patient}.nii.gz")
@@ -290,8 +294,11 @@ def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred):
         assert found[name] == pytest.approx(expected[column], abs=1e-6, nan_ok=True), name
 
 
-def test_select_infers_checkpoints_on_the_validation_set(job, trained):
-    words = [
+def test_select_infers_checkpoints_on_the_validation_set(job, trained, run_forked):
+    run_forked(
+        "python",
+        "-m",
+        "niftynet_ext",
         "select",
         "--references",
         str(job / "demo" / "data"),
@@ -302,15 +309,7 @@ def test_select_infers_checkpoints_on_the_validation_set(job, trained):
         "5",
         "--out",
         "best.json",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "niftynet_ext", *words],
-        cwd=job,
-        text=True,
-        capture_output=True,
-        timeout=600,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
     content = json.loads((job / "best.json").read_text())
     assert [one["iteration"] for one in content["compared"]] == [3, 5]
     assert content["best"][0]["dice_3d"] == max(one["dice_3d"] for one in content["compared"])
@@ -319,31 +318,25 @@ def test_select_infers_checkpoints_on_the_validation_set(job, trained):
         assert set(predictions.find(Path(one["folder"]))) == {patient}
 
 
-def test_net_run_is_the_same_application(job, inferred):
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("net_run"),
-            "inference",
-            "-c",
-            "net.ini",
-            "-a",
-            "niftynet.application.segmentation_application.SegmentationApplication",
-            "--save_seg_dir",
-            job / "by_net_run",
-        ],
-        cwd=job,
-        text=True,
-        capture_output=True,
+def test_net_run_is_the_same_application(job, inferred, run_forked):
+    run_forked(
+        "net_run",
+        "inference",
+        "-c",
+        "net.ini",
+        "-a",
+        "niftynet.application.segmentation_application.SegmentationApplication",
+        "--save_seg_dir",
+        job / "by_net_run",
     )
-    assert done.returncode == 0, done.stdout + done.stderr
     for path in inferred.glob("*.nii.gz"):
         theirs = nibabel.load(job / "by_net_run" / path.name).get_fdata()
         assert np.allclose(theirs, nibabel.load(path).get_fdata(), atol=1e-5)
 
 
-def test_a_users_own_tensorflow_1_plugin(job):
-    done = net_segment(
-        job,
+def test_a_users_own_tensorflow_1_plugin(job, run_forked):
+    run_forked(
+        "net_segment",
         "train",
         "-c",
         "net.ini",
@@ -358,5 +351,4 @@ def test_a_users_own_tensorflow_1_plugin(job):
         "--dataset_split_file",
         job / "demo" / "data" / "split.csv",
     )
-    assert done.returncode == 0
     assert 2 in checkpoints.whole(job / "old")
