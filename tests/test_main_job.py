@@ -83,39 +83,27 @@ def job(tmp_path_factory, root):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run_forked(job, fork_server):
-    """Function: run a command in the folder; it must succeed."""
+    """Function: run a command in the folder; it must succeed. It returns what was printed."""
 
     def run(*words):
         python_path = os.pathsep.join([str(job), os.environ.get("PYTHONPATH", "")])
         env = {**os.environ, "PYTHONPATH": python_path}
-        code, _ = fork_server.run(words, cwd=job, log=job / "output.log", env=env, timeout=600)
+        code, text = fork_server.run(words, cwd=job, log=job / "output.log", env=env, timeout=600)
         assert code == 0
+        return text
 
     return run
 
 
+ROUNDS = "-m", "niftynet_ext.study.rounds", "-c", "net.ini", "--plan", "DiceForeground:3 Focal:5"
+
+
 @pytest.fixture(scope="module")
-def trained(job):
+def trained(run_forked):
     """Two short stages in rounds, in a process of their own like all trainings."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "niftynet_ext.study.rounds",
-            "-c",
-            "net.ini",
-            "--plan",
-            "DiceForeground:3 Focal:5",
-        ],
-        cwd=job,
-        text=True,
-        capture_output=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_forked("python", *ROUNDS)
 
 
 def split(job, phase):
@@ -159,19 +147,7 @@ def test_the_learning_curve_goes_through_the_rounds(job, trained):
 
 def test_running_again_finds_nothing_to_do(job, trained):
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "niftynet_ext.study.rounds",
-            "-c",
-            "net.ini",
-            "--plan",
-            "DiceForeground:3 Focal:5",
-        ],
-        cwd=job,
-        text=True,
-        capture_output=True,
-        timeout=60,
+        [sys.executable, *ROUNDS], cwd=job, text=True, capture_output=True, timeout=60
     )
     assert "nothing to do" in done.stdout and done.returncode == 0
 
@@ -294,6 +270,8 @@ def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred, run_f
         assert found[name] == pytest.approx(expected[column], abs=1e-6, nan_ok=True), name
 
 
+# infers twice; study/test_select.py tests the rest of it without TensorFlow
+@pytest.mark.slow
 def test_select_infers_checkpoints_on_the_validation_set(job, trained, run_forked):
     run_forked(
         "python",
@@ -318,6 +296,7 @@ def test_select_infers_checkpoints_on_the_validation_set(job, trained, run_forke
         assert set(predictions.find(Path(one["folder"]))) == {patient}
 
 
+@pytest.mark.slow  # the same function as of net_segment, with one option more
 def test_net_run_is_the_same_application(job, inferred, run_forked):
     run_forked(
         "net_run",

@@ -154,6 +154,8 @@ def test_regress(data, tmp_path, run):
         assert scores.loc[f"s{k}", "mse"] == pytest.approx(np.mean(error**2), rel=1e-4)
 
 
+# a network of fifty layers; nothing of this project is in it
+@pytest.mark.slow
 def test_classify(data, run):
     out = run(
         "net_classify",
@@ -174,6 +176,7 @@ def test_classify(data, run):
     assert len(list(out.glob("*niftynet_out*"))) == 4
 
 
+@pytest.mark.slow  # nothing of this project is in it
 def test_autoencoder(data, run):
     size = (16, 16, 1)
     out = run(
@@ -190,6 +193,7 @@ def test_autoencoder(data, run):
     assert len(list(out.glob("*embedded*"))) == 4
 
 
+@pytest.mark.slow  # nothing of this project is in it
 def test_gan(data, run):
     size = (16, 16, 1)
     out = run(
