@@ -48,6 +48,7 @@ class HelpFormatter(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=32, **others)
 
     def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
+        """Add a group's actions, and leave room for the indent of commands."""
         super().add_arguments(actions)
         self._action_max_length += 2  # argparse forgets that commands are indented further
 

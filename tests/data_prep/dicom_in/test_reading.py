@@ -150,8 +150,15 @@ def with_items(content, count, told):
     return content[:at] + sequence + content[at:]
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize(
+    "packed, told",
+    [
+        pytest.param(False, False, marks=pytest.mark.slow),  # ten seconds
+        (False, True),
+        (True, False),
+        (True, True),
+    ],
+)
 def test_a_million_empty_items_are_refused_at_once(path, packed, told):
     content = path.read_bytes()
     if packed:
@@ -175,7 +182,9 @@ def test_a_million_empty_items_are_refused_at_once(path, packed, told):
             assert told and not packed
         except DataError as error:
             assert str(error) == f"more than {reading.MAX_ITEMS} sequence items: not read"
-        assert time.process_time() - start < 8  # two seconds; tens where each is parsed
+        assert (
+            time.process_time() - start < 15
+        )  # five seconds; more than forty where each is parsed
 
 
 def test_as_many_items_as_any_file_has_are_read(path, monkeypatch):
