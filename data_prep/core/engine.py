@@ -26,8 +26,8 @@ MEMORY_GB = 2.0
 GB of it before the first file is read; the rest grows with the number of voxels."""
 
 JOBS_A_WORKER = 4
-"""Least number of jobs for each local worker. Starting one takes about a second: fewer jobs are
-done sooner in this process."""
+"""Smallest number of jobs for each local worker. Starting a worker takes about a second: fewer jobs
+end sooner in this process."""
 
 CONNECT_S = 10
 """How long to wait for a Dask scheduler to answer, in seconds."""

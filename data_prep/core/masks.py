@@ -30,7 +30,7 @@ def check_pair(prediction: np.ndarray, reference: np.ndarray) -> None:
 
 
 def check_spacing(spacing_mm: npt.ArrayLike, rank: int) -> np.ndarray:
-    """Return a voxel spacing as an array, refusing what cannot be one.
+    """Check a voxel spacing and return it as an array.
 
     :param spacing_mm: voxel spacing along each axis.
     :param rank: number of axes of the masks.

@@ -74,7 +74,7 @@ class _Counter:
     def check(self, size: int | None, content: bytes) -> bytes:
         """Count what was read.
 
-        :param size: number of bytes that were asked for.
+        :param size: number of bytes that were requested.
         :param content: what the stream returned.
         :return: ``content``.
         :raises UnreadableError: the file has more items or elements than any sound file.

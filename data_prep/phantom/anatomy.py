@@ -166,7 +166,7 @@ class Phantom:
 def ellipsoid_distance(
     axes: Sequence[np.ndarray],
     centre: Sequence[float],
-    radii: Sequence[npt.ArrayLike],
+    radii: Sequence[float | np.ndarray],
     power: float = 2,
 ) -> np.ndarray:
     """Return the distance along the ray from the centre to the surface of a (super)ellipsoid.
@@ -178,7 +178,7 @@ def ellipsoid_distance(
     offsets = [a - np.float32(c) for a, c in zip(axes, centre, strict=True)]
     pairs = [(o, r) for o, r in zip(offsets, radii, strict=True) if np.isfinite(np.max(r))]
     if power == 2:
-        q = np.sqrt(sum((o / np.float32(r)) ** 2 for o, r in pairs))
+        q = np.sqrt(sum((o / np.asarray(r, np.float32)) ** 2 for o, r in pairs))
     else:
         q = sum((np.abs(o) / r) ** np.float32(power) for o, r in pairs) ** np.float32(1 / power)
     return np.sqrt(sum(o * o for o, _ in pairs)) * (1 - 1 / np.maximum(q, np.float32(1e-3)))
@@ -194,7 +194,7 @@ def _smooth_max(a: np.ndarray, b: np.ndarray, blend_mm: float = 8.0) -> np.ndarr
 
 
 def cavity_distance(axes: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the distance to the inside of the rib cage, a superellipse that narrows to the apex."""
+    """Return the distance to the rib cage's inside, a superellipse that narrows to the apex."""
     taper = np.sqrt(np.clip(1 - ((axes[2] + 25) / 128) ** 2, 0.05, 1)).astype(np.float32)
     return ellipsoid_distance(axes, (0, -1, 0), (*(mm * taper for mm in CAVITY_MM), INF), power=2.3)
 

@@ -116,7 +116,7 @@ def _paint_trunk(
     shell = np.abs(y - table_y - 7) - 7 + np.maximum(np.abs(x) - 175, 0)
     canvas.blend(-150, canvas.cover(np.maximum(shell, 5.5 - np.abs(np.abs(y - table_y - 7) - 1.5))))
     swell = (1 - 0.03 * (z / 80) ** 2).astype(np.float32)
-    radii = (*(mm * swell for mm in BODY_MM), INF)
+    radii = (BODY_MM[0] * swell, BODY_MM[1] * swell, INF)
     body = ellipsoid_distance((x, y, z), (0, 0, 0), radii, power=2.3)
     canvas.blend(30, canvas.cover(body))
     canvas.blend(-95 + 8 * texture, canvas.cover(body + 2))

@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    RTStructureSetStorage,
+    generate_uid,
+)
 
 from data_prep.core.errors import DataError
 from data_prep.phantom.anatomy import (
@@ -88,7 +94,7 @@ def _polygons(phantom: Phantom) -> dict[str, Polygons]:
     }
 
 
-def _uid(phantom: Phantom, *parts: str | int) -> str:
+def _uid(phantom: Phantom, *parts: str | int) -> UID:
     """Return a UID that depends only on the seed of the cohort, the patient and ``parts``."""
     return generate_uid(entropy_srcs=[KIND, phantom.uid_seed, phantom.patient_id, *map(str, parts)])
 
@@ -101,7 +107,7 @@ def _item(**attributes: Any) -> Dataset:
     return ds
 
 
-def _object(phantom: Phantom, sop_class: str, sop_uid: str, **attributes: Any) -> Dataset:
+def _object(phantom: Phantom, sop_class: UID, sop_uid: UID, **attributes: Any) -> Dataset:
     """Return a DICOM object with the patient, study and equipment modules and ``attributes``."""
     common = dict(
         SpecificCharacterSet="ISO_IR 100",
@@ -130,7 +136,7 @@ def _object(phantom: Phantom, sop_class: str, sop_uid: str, **attributes: Any) -
     return ds
 
 
-def _ct_uid(phantom: Phantom, k: int) -> str:
+def _ct_uid(phantom: Phantom, k: int) -> UID:
     return _uid(phantom, "ct", k)
 
 

@@ -101,9 +101,9 @@ def test_what_reaches_beyond_the_image_is_counted(patient):
     [
         ({"FrameOfReferenceUID": "1.2.3"}, "frame of reference is 1.2.3, expected the CT's"),
         ({"FrameOfReferenceUID": ""}, "frame of reference is not given"),
-        ({"NumberOfFrames": 7}, "7 frames of 28 x 24 pixels with 1 positions"),
+        ({"NumberOfFrames": 7}, "7 frames of 28 x 24 pixels with 1 position,"),
         ({"Rows": 60000, "Columns": 60000}, "60000 x 60000"),
-        ({"PixelData": b"\0\0"}, "2 bytes of pixels, expected 84"),
+        ({"PixelData": b"\0\0"}, "2 bytes of pixel data, expected 84"),
         ({"SegmentSequence": []}, "No RTSTRUCT and no DICOM SEG"),
         ({"SharedFunctionalGroupsSequence": []}, "no usable position, orientation or pixel spac"),
     ],

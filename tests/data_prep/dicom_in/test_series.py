@@ -89,8 +89,11 @@ def _set(**values):
     [
         (_set(ImagePositionPatient=None), r"no usable Image Position \(Patient\)"),
         (_set(ImageOrientationPatient=[1, 0, 0]), r"no usable Image Orientation \(Patient\)"),
-        (_set(ImageOrientationPatient=[0, 0, 0, 0, 0, 0]), "expected two directions of length 1"),
-        (_set(ImageOrientationPatient=[1, 0, 0, 0.1, 1, 0]), "expected two directions of length 1"),
+        (_set(ImageOrientationPatient=[0, 0, 0, 0, 0, 0]), "expected two perpendicular directions"),
+        (
+            _set(ImageOrientationPatient=[1, 0, 0, 0.1, 1, 0]),
+            "expected two perpendicular directions",
+        ),
         (_set(PixelSpacing=None), "no usable Pixel Spacing"),
         (_set(PixelSpacing=[0, 1]), "expected at least 0.01"),
         (_set(PixelSpacing=[0.9, 1.1]), "slices differ in Pixel Spacing"),
