@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.core.dice import dice
 from data_prep.core.masks import bounding_box
+from data_prep.core.overlap import dice
 from niftynet_ext.evaluation.patient_scores import score_patient
 from niftynet_ext.evaluation.slices import slice_scores
 from niftynet_ext.evaluation.surface import (

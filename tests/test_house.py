@@ -12,7 +12,7 @@ SAME_MEANING = {
 }
 """Constants that several modules have on purpose: they mean the same for each."""
 
-TWINS = {"__init__", "__main__", "errors", "shared"}
+TWINS = {"__init__", "__main__", "errors"}
 """Modules of one name and one purpose in several rooms; a command is called like what it runs."""
 
 

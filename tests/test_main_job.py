@@ -38,23 +38,6 @@ class OldNet(BaseNet):
 '''
 
 
-def net_segment(folder, *words):
-    """Run NiftyNet's own script; its output is shown when a test fails."""
-    script = Path(sys.executable).with_name("net_segment")
-    env = {**os.environ, "PYTHONPATH": str(folder)}
-    done = subprocess.run(
-        [script, *map(str, words)],
-        cwd=folder,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=600,
-    )
-    print(done.stdout)
-    return done
-
-
 @pytest.fixture(scope="module")
 def job(tmp_path_factory, root):
     """A folder with a preprocessed cohort and an ini file derived from the demo's."""
@@ -101,26 +84,26 @@ def job(tmp_path_factory, root):
 
 
 @pytest.fixture(scope="module")
-def trained(job):
+def run_forked(job, fork_server):
+    """Function: run a command in the folder; it must succeed. It returns what was printed."""
+
+    def run(*words):
+        python_path = os.pathsep.join([str(job), os.environ.get("PYTHONPATH", "")])
+        env = {**os.environ, "PYTHONPATH": python_path}
+        code, text = fork_server.run(words, cwd=job, log=job / "output.log", env=env, timeout=600)
+        assert code == 0
+        return text
+
+    return run
+
+
+ROUNDS = "-m niftynet_ext train -c net.ini --plan".split() + ["DiceForeground:3 Focal:5"]
+
+
+@pytest.fixture(scope="module")
+def trained(run_forked):
     """Two short stages in rounds, in a process of their own like all trainings."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "niftynet_ext",
-            "train",
-            "-c",
-            "net.ini",
-            "--plan",
-            "DiceForeground:3 Focal:5",
-        ],
-        cwd=job,
-        text=True,
-        capture_output=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_forked("python", *ROUNDS)
 
 
 def split(job, phase):
@@ -164,27 +147,23 @@ def test_the_learning_curve_goes_through_the_rounds(job, trained):
 
 def test_running_again_finds_nothing_to_do(job, trained):
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "niftynet_ext",
-            "train",
-            "-c",
-            "net.ini",
-            "--plan",
-            "DiceForeground:3 Focal:5",
-        ],
-        cwd=job,
-        text=True,
-        capture_output=True,
-        timeout=60,
+        [sys.executable, *ROUNDS], cwd=job, text=True, capture_output=True, timeout=60
     )
     assert "nothing to do" in done.stdout and done.returncode == 0
 
 
 @pytest.fixture(scope="module")
 def inferred(job, trained):
-    assert net_segment(job, "inference", "-c", "net.ini").returncode == 0
+    """Probabilities of the test set by NiftyNet's own script, started as users start it."""
+    script = Path(sys.executable).with_name("net_segment")
+    done = subprocess.run(
+        [script, "inference", "-c", "net.ini"],
+        cwd=job,
+        text=True,
+        capture_output=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     return job / "demo" / "inference"
 
 
@@ -274,9 +253,8 @@ def test_a_new_patient_from_dicom_to_dicom(job, inferred):
     }
 
 
-def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred):
-    done = net_segment(job, "evaluation", "-c", "net.ini", "--save_csv_dir", job / "evaluation")
-    assert done.returncode == 0
+def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred, run_forked):
+    run_forked("net_segment", "evaluation", "-c", "net.ini", "--save_csv_dir", job / "evaluation")
     found = pandas.read_csv(job / "evaluation" / "eval_subject_id_label.csv").iloc[0]
     (patient,) = split(job, "Inference")
     label = nibabel.load(job / "demo" / "data" / "labels" / f"{patient}.nii.gz")
@@ -292,8 +270,13 @@ def test_niftynets_own_evaluation_has_the_projects_measures(job, inferred):
         assert found[name] == pytest.approx(expected[column], abs=1e-6, nan_ok=True), name
 
 
-def test_select_infers_checkpoints_on_the_validation_set(job, trained):
-    words = [
+# infers twice; study/test_select.py tests the rest of it without TensorFlow
+@pytest.mark.slow
+def test_select_infers_checkpoints_on_the_validation_set(job, trained, run_forked):
+    run_forked(
+        "python",
+        "-m",
+        "niftynet_ext",
         "select",
         "--references",
         str(job / "demo" / "data"),
@@ -304,15 +287,7 @@ def test_select_infers_checkpoints_on_the_validation_set(job, trained):
         "5",
         "--out",
         "best.json",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "niftynet_ext", *words],
-        cwd=job,
-        text=True,
-        capture_output=True,
-        timeout=600,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
     content = json.loads((job / "best.json").read_text())
     assert [one["iteration"] for one in content["compared"]] == [3, 5]
     assert content["best"][0]["dice_3d"] == max(one["dice_3d"] for one in content["compared"])
@@ -321,31 +296,26 @@ def test_select_infers_checkpoints_on_the_validation_set(job, trained):
         assert set(predictions.find(Path(one["folder"]))) == {patient}
 
 
-def test_net_run_is_the_same_application(job, inferred):
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("net_run"),
-            "inference",
-            "-c",
-            "net.ini",
-            "-a",
-            "niftynet.application.segmentation_application.SegmentationApplication",
-            "--save_seg_dir",
-            job / "by_net_run",
-        ],
-        cwd=job,
-        text=True,
-        capture_output=True,
+@pytest.mark.slow  # the same function as of net_segment, with one option more
+def test_net_run_is_the_same_application(job, inferred, run_forked):
+    run_forked(
+        "net_run",
+        "inference",
+        "-c",
+        "net.ini",
+        "-a",
+        "niftynet.application.segmentation_application.SegmentationApplication",
+        "--save_seg_dir",
+        job / "by_net_run",
     )
-    assert done.returncode == 0, done.stdout + done.stderr
     for path in inferred.glob("*.nii.gz"):
         theirs = nibabel.load(job / "by_net_run" / path.name).get_fdata()
         assert np.allclose(theirs, nibabel.load(path).get_fdata(), atol=1e-5)
 
 
-def test_a_users_own_tensorflow_1_plugin(job):
-    done = net_segment(
-        job,
+def test_a_users_own_tensorflow_1_plugin(job, run_forked):
+    run_forked(
+        "net_segment",
         "train",
         "-c",
         "net.ini",
@@ -360,5 +330,4 @@ def test_a_users_own_tensorflow_1_plugin(job):
         "--dataset_split_file",
         job / "demo" / "data" / "split.csv",
     )
-    assert done.returncode == 0
     assert 2 in checkpoints.whole(job / "old")

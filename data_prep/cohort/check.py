@@ -1,8 +1,8 @@
 """Look at a cohort before anything is trained on it: one row per patient, a verdict and the fix.
 
 What only a person can judge is shown (:mod:`data_prep.pictures.contact_sheet`); what can be
-measured is compared with the limits below. A patient is ``refused`` if ``preprocess`` cannot
-prepare it, ``warn`` if something should be looked at, else ``ok``.
+measured is compared with limits (:mod:`data_prep.cohort.check_findings`). A patient is ``refused``
+if ``preprocess`` cannot prepare it, ``warn`` if something should be looked at, else ``ok``.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.cohort import fingerprint, job
+from data_prep.cohort.check_findings import findings
 from data_prep.cohort.check_report import (
     CheckedPatient,
     CheckReport,
@@ -25,7 +26,6 @@ from data_prep.cohort.job import PRELOAD, Parameters
 from data_prep.cohort.layout import safe_ids
 from data_prep.cohort.prepare import ONE_PROCESS, find_patients, refuse_within
 from data_prep.core import files, geometry, lungs
-from data_prep.core.console import count_of
 from data_prep.core.engine import Engine
 from data_prep.core.errors import DataError
 from data_prep.core.progress import Progress
@@ -36,20 +36,6 @@ from data_prep.pictures import contact_sheet
 
 SHEET = "contact.png"
 """The contact sheet, in the folder that ``--out`` names."""
-
-LARGEST_STEP_MM = 5.0
-"""Thicker slices cut a tumour of 1 mL into two or three; NSCLC-Radiomics has 3 mm."""
-
-AIR_BELOW_HU, BONE_ABOVE_HU = -800, 200
-"""A CT of the chest has lung and air below the first and bone above the second; stored values that
-were never rescaled, or rescaled twice, do not."""
-
-VOLUME_ML = (0.1, 1000.0)
-"""A tumour of another volume is more likely a wrong ROI: 0.1 mL is a ball of 6 mm; Lung-Left alone
-is above 1000."""
-
-AGREEMENT = 0.95
-"""Dice of RTSTRUCT and DICOM SEG below which they are not two copies of one contour."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +114,9 @@ def check_patient(check_job: CheckJob) -> Checked:
         data = read_patient(check_job.patient, parameters.rule(), reading)
     except DataError as error:
         return _refused(check_job, str(error))
-    except MemoryError:  # whoever set the bound says what to do
+    except MemoryError:  # the function that set the bound adds advice
         raise
-    except Exception as error:  # a fault of ours must not hide the other patients
+    except Exception as error:  # our own fault must not hide the other patients
         return _refused(check_job, f"Unexpected {type(error).__name__}: {error}")
     volume, spacing_mm = data.volume, geometry.spacing_mm(data.volume.affine_lps)
     found = lungs.find_lungs(volume.array, spacing_mm)
@@ -209,60 +195,6 @@ def _measure_label(
         "in_lung_box": found.contains(index) if found else None,
         "dice_rtstruct_seg": data.dice_rtstruct_seg,
     }
-
-
-def findings(entry: CheckedPatient) -> list[str]:
-    """Compare a patient's numbers with the limits: what was expected, found, and what to do."""
-    return _ct_findings(entry) + (_label_findings(entry) if entry.volume_ml is not None else [])
-
-
-def _ct_findings(entry: CheckedPatient) -> list[str]:
-    texts = []
-    if entry.gaps_mm:
-        texts.append(
-            f"{count_of(len(entry.gaps_mm), 'gap')} between slices: found {entry.slices_found} of "
-            f"{entry.slices_expected}. What lies between is interpolated. Fetch the series again "
-            "if the archive has more."
-        )
-    if entry.spacing_mm and entry.spacing_mm[2] > LARGEST_STEP_MM:
-        texts.append(
-            f"Slices are {entry.spacing_mm[2]:g} mm apart, expected at most {LARGEST_STEP_MM:g}."
-            " Take a thinner reconstruction if there is one."
-        )
-    low, high = entry.hu_range or (AIR_BELOW_HU, BONE_ABOVE_HU)
-    if low > AIR_BELOW_HU or high < BONE_ABOVE_HU:
-        texts.append(
-            f"Hounsfield units run from {low} to {high}, expected below {AIR_BELOW_HU} to above "
-            f"{BONE_ABOVE_HU}. Check Rescale Slope and Intercept of the series."
-        )
-    return texts
-
-
-def _label_findings(entry: CheckedPatient) -> list[str]:
-    texts = []
-    low, high = VOLUME_ML
-    if entry.volume_ml is not None and not low <= entry.volume_ml <= high:
-        texts.append(
-            f"The label has {entry.volume_ml:g} mL, expected {low:g} to {high:g}. Check that "
-            f"{', '.join(entry.roi)} is the ROI you want (--roi)."
-        )
-    if entry.in_lung_box is False:
-        texts.append(
-            "The label's centroid lies outside the box around the lungs. Look at the contact "
-            "sheet; the structure set may belong to another CT."
-        )
-    if entry.label_at_end:
-        texts.append(
-            "The label reaches the first or last slice of the CT and may be cut there. Fetch the "
-            "whole series, or accept a cut label."
-        )
-    agreement = entry.dice_rtstruct_seg
-    if agreement is not None and agreement < AGREEMENT:
-        texts.append(
-            f"RTSTRUCT and DICOM SEG differ: Dice {agreement:.3f}, expected at least {AGREEMENT}. "
-            "Look at both, and name the one to use in the sources of a rule file (--roi)."
-        )
-    return texts
 
 
 def _note_copies(checked: list[Checked]) -> list[Checked]:

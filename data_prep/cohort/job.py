@@ -7,24 +7,21 @@ work; a run that was killed loses the patients it was working on, and no others.
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.cohort.draft import Draft
 from data_prep.cohort.layout import output_names, remove
 from data_prep.cohort.manifest import (
     MAX_REDUCE,
-    CtRecord,
     GridRecord,
     MadeWith,
     ParametersRecord,
-    PatientFilesRecord,
     PatientParametersRecord,
     PatientRecord,
     RecordFile,
-    RoiClassRecord,
-    RoiRecord,
     RoiRuleClassRecord,
     RoiRuleRecord,
     Status,
@@ -34,7 +31,7 @@ from data_prep.core import files, geometry, resample
 from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
 from data_prep.dicom_in import rois
-from data_prep.dicom_in.patient import PatientData, ReadOptions, read_patient
+from data_prep.dicom_in.patient import ReadOptions, read_patient
 from data_prep.dicom_in.scan import PatientFiles
 from data_prep.dicom_in.series import Volume
 
@@ -59,7 +56,7 @@ class Parameters:
     :param policy: what to do where several ROIs match.
     :param reduce: in-plane factor.
     :param spacing_mm: (x, y, z) of the output, instead of ``reduce``.
-    :param method: of :data:`data_prep.core.resample.METHODS`, for the CT.
+    :param method: of :data:`data_prep.core.resample.RESAMPLE_METHODS`, for the CT.
     :param split: shares of Training, Validation, Inference, which sum to 1, or numbers of patients.
     :param seed: of the split.
     :param allow_unlabelled: prepare CTs without an ROI too, for inference.
@@ -88,8 +85,10 @@ class Parameters:
             )
         if self.spacing_mm is not None and not all(0 < mm < np.inf for mm in self.spacing_mm):
             raise DataError(f"--spacing is {self.spacing_mm} mm, expected three numbers above 0.")
-        if self.method not in resample.METHODS:
-            raise DataError(f"--method is {self.method}, expected {' or '.join(resample.METHODS)}.")
+        if self.method not in resample.RESAMPLE_METHODS:
+            raise DataError(
+                f"--method is {self.method}, expected {' or '.join(resample.RESAMPLE_METHODS)}."
+            )
         sound = all(0 <= number < np.inf for number in self.split) and sum(self.split) > 0
         whole = all(number % 1 == 0 for number in self.split)
         if not sound or not (are_shares(self.split) or whole):
@@ -158,52 +157,6 @@ class Job:
     parameters: Parameters
 
 
-@dataclass
-class _Draft:
-    """What is known of a patient while it is prepared; see :class:`PatientRecord`."""
-
-    job: Job
-    warnings: list[str]
-    status: Status = Status.OK
-    reason: str = ""
-    roi: RoiRecord | None = None
-    files: dict[str, str] = field(default_factory=dict)
-    inputs: list[str] = field(default_factory=list)
-    outputs: dict[str, str] = field(default_factory=dict)
-    voxels: int | None = None
-    volume_ml: float | None = None
-    ct: CtRecord | None = None
-    native: GridRecord | None = None
-    coarse: GridRecord | None = None
-    seconds: float | None = None
-
-    def end(self, status: Status, reason: str) -> None:
-        """Note why the patient cannot be used; whatever was written does not count."""
-        self.status, self.reason = status, reason
-        self.files, self.outputs = {}, {}
-
-    def record(self) -> PatientRecord:
-        """Return the record; its phase is not known yet."""
-        return PatientRecord(
-            id=self.job.patient_id,
-            source=self.job.patient.source,
-            status=self.status,
-            reason=self.reason,
-            warnings=tuple(self.warnings),
-            phase=None,
-            roi=self.roi,
-            files=PatientFilesRecord(**self.files),
-            inputs=tuple(self.inputs),
-            outputs=self.outputs,
-            voxels=self.voxels,
-            volume_ml=self.volume_ml,
-            ct=self.ct,
-            native=self.native,
-            coarse=self.coarse,
-            seconds=self.seconds,
-        )
-
-
 def run(job: Job) -> PatientRecord:
     """Prepare a patient, unless its record says that this is done.
 
@@ -233,8 +186,9 @@ def failed(job: Job, reason: str) -> PatientRecord:
     return draft.record()
 
 
-def _new_draft(job: Job) -> _Draft:
-    return _Draft(job, unreadable_warning(job.patient.unreadable))
+def _new_draft(job: Job) -> Draft:
+    warnings = unreadable_warning(job.patient.unreadable)
+    return Draft(job.patient_id, job.patient.source, warnings)
 
 
 def _finished(path: Path, made_with: MadeWith, job: Job) -> PatientRecord | None:
@@ -276,13 +230,13 @@ def _prepare(job: Job) -> PatientRecord:
     try:
         data = read_patient(job.patient, job.parameters.rule(), job.parameters.reading())
         known = data.inputs or {}
-        _describe_label(data, draft)
-        _write_patient(data.volume, data.label, draft)
+        draft.note_label(data)
+        _write_patient(data.volume, data.label, job, draft)
     except DataError as error:
         draft.end(Status.REFUSED, str(error))
-    except MemoryError:  # whoever set the bound says what to do
+    except MemoryError:  # the function that set the bound adds advice
         raise
-    except Exception as error:  # a fault of ours, or a full disk: the cohort goes on
+    except Exception as error:  # our own fault, or a full disk: other patients continue
         draft.end(Status.FAILED, f"{type(error).__name__}: {error}")
     for kind, name in output_names(job.patient_id).names().items():
         if kind not in draft.files:  # nothing stale from an earlier run
@@ -292,49 +246,18 @@ def _prepare(job: Job) -> PatientRecord:
     return draft.record()
 
 
-def _describe_label(data: PatientData, draft: _Draft) -> None:
-    """Note in a patient's draft what was read, and the size of its label."""
-    draft.warnings += data.warnings
-    if data.label is None:
-        return
-    draft.roi = RoiRecord(
-        chosen=", ".join(roi.name for roi in data.chosen),
-        classes=tuple(
-            RoiClassRecord(value=roi.value, name=roi.name, source=roi.source, voxels=roi.voxels)
-            for roi in data.chosen
-        ),
-        others=data.others,
-    )
-    draft.voxels = int(np.count_nonzero(data.label))
-    draft.volume_ml = round(draft.voxels * geometry.voxel_volume_ml(data.volume.affine_lps), 3)
-
-
-def _describe_ct(volume: Volume, native: np.ndarray) -> CtRecord:
-    """Return the record of a CT; ``native`` is its affine in RAS mm."""
-    return CtRecord(
-        series_uid=volume.series_uid,
-        slices=len(volume.slice_positions_mm),
-        interpolated_slices=tuple(np.flatnonzero(volume.interpolated).tolist()),
-        spacing_mm=tuple(geometry.spacing_mm(native).round(6).tolist()),
-        first_slice_mm=float(volume.slice_positions_mm[0]),
-        last_slice_mm=float(volume.slice_positions_mm[-1]),
-    )
-
-
-def _write_patient(volume: Volume, label: np.ndarray | None, draft: _Draft) -> None:
+def _write_patient(volume: Volume, label: np.ndarray | None, job: Job, draft: Draft) -> None:
     """Write the patient's NIfTI files and note grids, file names and digests in ``draft``."""
-    out_dir, parameters = draft.job.out_dir, draft.job.parameters
-    names = output_names(draft.job.patient_id).names()
+    parameters, names = job.parameters, output_names(job.patient_id).names()
     native = geometry.lps_to_ras(volume.affine_lps)
     shape = volume.array.shape
     coarse = resample.coarse_grid(shape, native, parameters.reduce, parameters.spacing_mm)
-    draft.ct = _describe_ct(volume, native)
-    draft.native = GridRecord.of(shape, native)
+    draft.note_ct(volume)
     draft.coarse = GridRecord.of(coarse.shape, coarse.affine)
 
     def write(kind: str, array: np.ndarray, affine_ras: np.ndarray) -> None:
         content = files.nifti_bytes(array, affine_ras)
-        files.write_bytes(out_dir / names[kind], content)
+        files.write_bytes(job.out_dir / names[kind], content)
         draft.files[kind] = names[kind]
         draft.outputs[names[kind]] = hashlib.sha256(content).hexdigest()
 
@@ -343,7 +266,7 @@ def _write_patient(volume: Volume, label: np.ndarray | None, draft: _Draft) -> N
     if label is None:
         return
     small = resample.resample_label(label, coarse)
-    values = {roi.value for roi in draft.roi.classes} if draft.roi else set()
+    values = {roi_class.value for roi_class in draft.roi.classes} if draft.roi else set()
     draft.warnings += [
         f"Class {value} is too small for the voxels of the label: none is left of it."
         for value in sorted(values)

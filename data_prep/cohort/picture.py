@@ -14,8 +14,8 @@ from data_prep.cohort.restore import SCORES
 from data_prep.core import files
 from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
-from data_prep.pictures.panels import Case, draw_panels
-from data_prep.pictures.planes import Grid, dice_3d
+from data_prep.pictures.panels import PanelRow, draw_panels
+from data_prep.pictures.planes import ShownVolume, dice_3d
 
 MAX_PATIENTS = 6
 
@@ -32,16 +32,16 @@ class _CasePaths:
     reference: Path | None
 
 
-def _load(path: Path) -> Grid:
+def _load(path: Path) -> ShownVolume:
     image = nib.load(path)
-    return Grid(np.asanyarray(image.dataobj), image.affine)
+    return ShownVolume(np.asanyarray(image.dataobj), image.affine)
 
 
-def _load_case(paths: _CasePaths) -> Case:
+def _load_case(paths: _CasePaths) -> PanelRow:
     prediction = _load(paths.mask)
     reference = _load(paths.reference) if paths.reference else None
     dice = dice_3d(prediction, reference) if reference else None
-    return Case(paths.patient_id, _load(paths.image), prediction, reference, dice)
+    return PanelRow(paths.patient_id, _load(paths.image), prediction, reference, dice)
 
 
 def _find(data_dir: Path, masks_dir: Path) -> list[_CasePaths]:

@@ -33,11 +33,11 @@ def prepare_cohort(
 
     A later run into the same folder takes patients that are done from their records, so it resumes
     where an earlier one was interrupted. With the same split and seed it keeps every labelled
-    patient in its phase, whoever is added, refused or gone (:func:`split_phases`); with others all
-    patients are assigned again. Files of patients that are gone are removed. CTs without a label
-    are for Inference and take no part in the split. Patients that the split leaves out are prepared
-    but in no list: NiftyNet would take those of its lists for ``dataset_to_infer = all``, whatever
-    the split says.
+    patient in its phase, whichever others are added, refused or gone (:func:`split_phases`); with
+    another split or seed all patients are assigned again. Files of patients that are gone are
+    removed. CTs without a label are for Inference and take no part in the split. Patients that the
+    split leaves out are prepared but in no list: NiftyNet would take those of its lists for
+    ``dataset_to_infer = all``, whatever the split says.
 
     The manifests of two runs on the same data differ in :data:`data_prep.cohort.job.VARYING` only.
 

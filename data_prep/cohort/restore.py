@@ -12,8 +12,8 @@ from data_prep.cohort.manifest import GridRecord, PatientRecord, Phase, read_man
 from data_prep.cohort.split import PHASES, UNUSED
 from data_prep.core import files, geometry, predictions, resample
 from data_prep.core.console import PLAIN, count_of
-from data_prep.core.dice import dice
 from data_prep.core.errors import DataError
+from data_prep.core.overlap import dice
 
 if TYPE_CHECKING:
     from rich.console import Console

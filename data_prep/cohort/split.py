@@ -48,7 +48,7 @@ def split_phases(
     where there are enough. Numbers of patients are exact, and the rest is :data:`UNUSED`; where
     there are not so many patients, they are proportions.
 
-    Patients of an earlier run keep their phase, so that nobody trained on turns up in a test; the
+    Patients of an earlier run keep their phase, so that no patient trained on is tested later; the
     new ones fill the phases that lack most, which brings the sizes as close as possible to those
     wanted. Among the new ones, ranked by volume, a phase that gets n takes about one from each n-th
     of the ranking, so that small and large tumours are everywhere.
@@ -101,7 +101,7 @@ def _sizes(count: int, split: Split) -> np.ndarray:
 
 
 def dealt_before(earlier: Manifest | None, split: Split, seed: int) -> dict[str, Phase]:
-    """Return whom an earlier run assigned to a phase, if it had the same split and seed.
+    """Return the phases that an earlier run assigned, if it had the same split and seed.
 
     :param earlier: the manifest of the earlier run, if there was one.
     :param split: of this run.
@@ -170,9 +170,9 @@ def missing_ids(split_path: Path, list_paths: list[Path]) -> dict[str, list[str]
     :raises DataError: see :func:`read_ids`.
     """
     ids = {path: read_ids(path) for path in [split_path, *list_paths]}
-    everybody = list(dict.fromkeys(name for listed in ids.values() for name in listed))
+    all_ids = list(dict.fromkeys(name for listed in ids.values() for name in listed))
     lacking = {
-        path.name: [name for name in everybody if name not in set(listed)]
+        path.name: [name for name in all_ids if name not in set(listed)]
         for path, listed in ids.items()
     }
     return {name: absent for name, absent in lacking.items() if absent}

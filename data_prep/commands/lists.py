@@ -10,7 +10,7 @@ from data_prep.core.exit_codes import ExitCode
 HELP = "compare the ids of a split file with the lists of images and labels"
 AFTER_INTERRUPT = "Run the same command again."
 
-IDS_SHOWN = 20
+_IDS_SHOWN = 20
 """So many ids are named in one line."""
 
 
@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> ExitCode:
         shared.print_json({"missing": missing})
         return ExitCode.FAILED if missing else ExitCode.OK
     for name, ids in missing.items():
-        more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""
-        print(f"{name} lacks {count_of(len(ids), 'id')}: {', '.join(ids[:IDS_SHOWN])}{more}")
+        more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
+        print(f"{name} lacks {count_of(len(ids), 'id')}: {', '.join(ids[:_IDS_SHOWN])}{more}")
     if not missing:
         print(f"{split_path.name}, ct.csv and label.csv list the same patients.")
     return ExitCode.FAILED if missing else ExitCode.OK

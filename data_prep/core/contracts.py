@@ -1,7 +1,7 @@
-"""Files that rooms and programs exchange, as types: one schema number each, read in one place.
+"""JSON files that rooms and programs exchange, as types: one schema number each.
 
-A contract is a frozen pydantic model that knows the number of its schema. Reading turns every fault
-of a file into one :class:`~data_prep.core.errors.DataError` with its path.
+A contract is a frozen pydantic model that knows the number of its schema. Whatever is wrong with a
+file, reading it raises a :class:`~data_prep.core.errors.DataError` that names its path.
 """
 
 import json
@@ -14,9 +14,10 @@ from data_prep.core import files
 from data_prep.core.errors import DataError
 
 KEY = "schema_version"
-"""Where a file has the number of its schema."""
+"""Key of the schema number in every file."""
 
 FAULTS_SHOWN = 3
+"""Number of faults that a message lists; one wrong key often causes many."""
 
 
 class NewerSchemaError(DataError):
@@ -24,33 +25,36 @@ class NewerSchemaError(DataError):
 
 
 class Part(BaseModel):
-    """A part of a contract: immutable, and with no key that it does not know."""
+    """A part of a contract: immutable; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
 
 
 class Contract(Part):
-    """A JSON file; subclasses set :attr:`SCHEMA` and raise it when the format changes."""
+    """A JSON file; subclasses set :attr:`SCHEMA` and increase it when the format changes."""
 
     SCHEMA: ClassVar[int] = 1
+
+    IMPLIED_SCHEMA: ClassVar[int | None] = None
+    """Schema of a file that states none, for files that people write; None where it is required."""
 
     @classmethod
     def read(cls: "type[ContractT]", path: Path, advice: str) -> "ContractT":
         """Read and check a file.
 
         :param path: the file.
-        :param advice: what to do where it is absent or damaged, e.g. "Run preprocess again."
-        :raises DataError: absent, unreadable, damaged, or of a newer schema.
+        :param advice: what to do if it is absent or damaged, e.g. "Run preprocess again."
+        :raises DataError: the file is absent, unreadable, damaged, or of another schema.
         """
         content = read_json_object(path, advice)
-        found = content.pop(KEY, None)
+        found = content.pop(KEY, cls.IMPLIED_SCHEMA)
         if isinstance(found, int) and not isinstance(found, bool) and found > cls.SCHEMA:
             raise NewerSchemaError(
-                f"{path} has schema {found}, expected at most {cls.SCHEMA}: a newer version of "
-                "this software wrote it. Update this one."
+                f"{path} has {KEY} {found}, expected at most {cls.SCHEMA}: it is meant for a newer "
+                "version of this software. Update this software."
             )
         if found != cls.SCHEMA:
-            raise DataError(f"{path} has schema {found!r}, expected {cls.SCHEMA}. {advice}")
+            raise DataError(f"{path} has {KEY} {found!r}, expected {cls.SCHEMA}. {advice}")
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -79,16 +83,16 @@ def read_json_object(path: Path, advice: str) -> dict[str, Any]:
     """Read a JSON file whose content is one object.
 
     :param path: the file.
-    :param advice: what to do where it is absent or damaged.
-    :raises DataError: absent, unreadable, not JSON, or not an object.
+    :param advice: what to do if it is absent or damaged.
+    :raises DataError: the file is absent, unreadable, not JSON, or not an object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"No {path}. {advice}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). {advice}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deep
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deeply
         raise DataError(f"{path} is damaged ({error}). {advice}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} is damaged: expected a JSON object. {advice}")

@@ -1,13 +1,13 @@
-"""The errors of this project: one root, so that a program can catch them all at once."""
+"""The errors of this project: one root class, so that a program can catch all of them."""
 
 
 class NetLungError(Exception):
     """Root of all errors that this project raises for its user.
 
-    The message is one paragraph for a person: what is wrong, where, expected, found, and what to
-    do. It holds no patient name.
+    The message is one paragraph for a reader: what is wrong, where, what was expected, what was
+    found, and what to do. It never contains a patient's name.
     """
 
 
 class DataError(NetLungError):
-    """Something is wrong with the data or an option."""
+    """Something is wrong with the data or with an option."""

@@ -1,8 +1,8 @@
-"""Find the lungs in a CT well enough to say whether a tumour lies where the lungs are.
+"""Find the lungs in a CT, roughly: well enough to say whether a tumour lies near them.
 
-Air inside the body, by threshold and connected components, on a coarse copy of the CT. This tells
-a label on the wrong scan from one in its place, and a prediction in the bowel from one in the
-chest; it is no lung segmentation.
+Air inside the body is found by threshold and connected components, on a coarse copy of the CT. This
+distinguishes a label on the wrong scan from a correct one, and a prediction in the bowel from one
+in the chest; it is not a lung segmentation.
 """
 
 from dataclasses import dataclass
@@ -10,23 +10,27 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-AIR_HU = -400
-"""Below this a voxel is air or lung: midway between lung (-850) and soft tissue (50)."""
+LUNG_BELOW_HU = -400
+"""Below this a voxel is lung or air: midway between lung (-850) and soft tissue (50)."""
 
 COARSE_MM = 4.0
-"""Lungs are sought on every n-th voxel, about this far apart."""
+"""Lungs are searched on every n-th voxel, about this far apart."""
 
-LUNG_ML = 300
-"""Smallest component of air inside the body taken for a lung: windpipe and bowel gas are smaller,
-an adult's lung is 1000 to 3500 mL."""
+MIN_LUNG_ML = 300
+"""Smallest component of air inside the body that is taken for a lung: trachea and bowel gas are
+smaller, an adult's lung has 1000 to 3500 mL."""
 
-MARGIN_MM = 10.0
-"""The box is widened by this, unless asked otherwise: tumours sit on the wall of the lung too."""
+LUNG_MARGIN_MM = 10.0
+"""Default by which the box is widened: some tumours lie on the wall of the lung."""
 
 
 @dataclass(frozen=True)
 class Lungs:
-    """The box around the lungs in fractional voxel indices, and the volume of air in them."""
+    """The box around the lungs, and the volume of air in them.
+
+    :param low: (3,) lower corner of the box in fractional voxel indices.
+    :param high: (3,) upper corner.
+    """
 
     low: np.ndarray
     high: np.ndarray
@@ -38,20 +42,20 @@ class Lungs:
 
 
 def find_lungs(
-    array: np.ndarray, spacing_mm: np.ndarray, margin_mm: float = MARGIN_MM
+    array: np.ndarray, spacing_mm: np.ndarray, margin_mm: float = LUNG_MARGIN_MM
 ) -> Lungs | None:
     """Find the lungs: the one or two largest pieces of air that do not reach the sides of the CT.
 
-    Air around the patient reaches them and is left out; the open ends above and below may be cut by
-    the scan. A lung that a tumour or fluid has filled is not found.
+    Air around the patient reaches the sides and is left out; top and bottom of the lungs may be cut
+    by the scan. A lung that is filled by a tumour or by fluid is not found.
 
     :param array: HU (x, y, z), z along the body's axis as CT slices lie.
     :param spacing_mm: (3,) voxel spacing.
-    :param margin_mm: by which the box is widened on all sides.
+    :param margin_mm: by how much the box is widened on all sides.
     :return: None where nothing is large enough, as in a CT cropped to the tumour.
     """
     step = np.maximum(1, np.floor(COARSE_MM / spacing_mm)).astype(int)
-    air = array[:: step[0], :: step[1], :: step[2]] < AIR_HU
+    air = array[:: step[0], :: step[1], :: step[2]] < LUNG_BELOW_HU
     pieces, count = ndimage.label(air)
     sides = (pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1])
     reaching = np.unique(np.concatenate([side.ravel() for side in sides]))
@@ -59,7 +63,7 @@ def find_lungs(
     voxels[reaching] = 0
     voxels[0] = 0
     voxel_ml = float(np.prod(step * spacing_mm)) / 1000
-    chosen = [k for k in np.argsort(voxels)[:-3:-1] if voxels[k] * voxel_ml >= LUNG_ML]
+    chosen = [k for k in np.argsort(voxels)[:-3:-1] if voxels[k] * voxel_ml >= MIN_LUNG_ML]
     if not chosen:
         return None
     boxes = ndimage.find_objects(pieces)

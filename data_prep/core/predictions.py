@@ -1,4 +1,4 @@
-"""Find and read the volumes that a segmentation left in a folder: NiftyNet's, or masks."""
+"""Find and read the volumes of a segmentation in a folder: NiftyNet's output, or masks."""
 
 import csv
 from pathlib import Path
@@ -13,7 +13,7 @@ POSTFIX = "_niftynet_out"
 """NiftyNet's default ``output_postfix``."""
 
 INFERRED_LIST = "inferred.csv"
-"""The list ``id,path`` that NiftyNet writes beside its outputs."""
+"""The list of rows ``id,path`` that NiftyNet writes beside its output."""
 
 _PREFIX = "window_seg_"
 _ENDINGS = ("_mask", "_label")
@@ -22,13 +22,15 @@ _ENDINGS = ("_mask", "_label")
 def find(folder: Path, postfix: str = POSTFIX) -> dict[str, Path]:
     """Return the volume of each patient in a folder of predictions, masks or labels.
 
-    NiftyNet's own list is believed, and only that: a file it does not list is a leftover of an
-    earlier inference. A listed file that was moved is sought beside the list; one that is nowhere
-    is no prediction. Without a list, the id is the file's name without ``.nii`` or ``.nii.gz``,
-    without NiftyNet's ``window_seg_`` in front and its ``_`` and postfix behind, and without the
-    ``_mask`` or ``_label`` of this package.
+    If the folder has NiftyNet's own list, only listed files count: any other file was left by an
+    earlier inference. A listed file that was moved is looked for beside the list; if it is not
+    there either, it is no prediction. Without a list, the id is the file's name without ``.nii`` or
+    ``.nii.gz``, without NiftyNet's prefix ``window_seg_`` and its ``_`` and postfix, and without
+    the ``_mask`` or ``_label`` of this package.
 
-    :raises DataError: the folder is absent, or two files are of one patient.
+    :param postfix: NiftyNet's ``output_postfix``.
+    :return: path by patient id.
+    :raises DataError: the folder is absent, or two files belong to one patient.
     """
     if not folder.is_dir():
         raise DataError(f"No folder {folder}. Give the folder that holds one volume per patient.")
@@ -37,24 +39,25 @@ def find(folder: Path, postfix: str = POSTFIX) -> dict[str, Path]:
         with listing.open(newline="", encoding="utf-8") as stream:
             rows = [row for row in csv.reader(stream) if len(row) == 2]
         found = {}
-        for one, listed in ((row[0].strip(), Path(row[1].strip())) for row in rows):
+        for row in rows:
+            listed = Path(row[1].strip())
             beside = folder / listed.name
-            found[one] = beside if beside.is_file() else listed
-        return {one: path for one, path in found.items() if path.is_file()}
+            found[row[0].strip()] = beside if beside.is_file() else listed
+        return {name: path for name, path in found.items() if path.is_file()}
     found = {}
     for path in sorted([*folder.glob("[!.]*.nii.gz"), *folder.glob("[!.]*.nii")]):
-        one = patient_id(path.name, postfix)
-        if one in found:
+        name = patient_id(path.name, postfix)
+        if name in found:
             raise DataError(
-                f"{folder} has two volumes of patient {one}: {found[one].name} and {path.name}. "
-                "Remove the one that is not meant."
+                f"{folder} has two volumes of patient {name}: {found[name].name} and {path.name}. "
+                "Remove the file that is not wanted."
             )
-        found[one] = path
+        found[name] = path
     return found
 
 
 def patient_id(name: str, postfix: str = POSTFIX) -> str:
-    """Return the id in the name of a patient's file, as :func:`find` takes it."""
+    """Return the patient id that a file name contains, as :func:`find` reads it."""
     stem = name.removesuffix(".gz").removesuffix(".nii").removeprefix(_PREFIX)
     if postfix and stem.endswith(postfix):
         return stem.removesuffix(postfix).removesuffix("_")
@@ -65,13 +68,14 @@ def patient_id(name: str, postfix: str = POSTFIX) -> str:
 
 
 def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
-    """Return shape (x, y, z) and affine of a volume, of its header alone.
+    """Read the grid of a volume from its header.
 
-    :raises DataError: unreadable.
+    :return: shape (x, y, z) and affine (4, 4), voxel indices to RAS mm.
+    :raises DataError: the file cannot be read.
     """
     try:
         image = nib.load(path)
-    except Exception as error:  # nibabel, gzip and zlib each have their own
+    except Exception as error:  # nibabel, gzip and zlib raise errors of their own
         raise DataError(f"{path} cannot be read ({error}). Run inference again.") from error
     return image.shape[:3], image.affine
 
@@ -79,8 +83,9 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
 def read_foreground(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the foreground of a mask or probability map of one or two channels.
 
-    :return: (x, y, z) of the stored type, the last channel where there are two; and the affine.
-    :raises DataError: unreadable, not a volume, or more channels.
+    :return: (x, y, z) of the stored type, the last channel where there are two; and the affine
+        (4, 4), voxel indices to RAS mm.
+    :raises DataError: the file cannot be read, is not a volume, or has more channels.
     """
     try:
         image = nib.load(path)
@@ -90,12 +95,12 @@ def read_foreground(path: Path) -> tuple[np.ndarray, np.ndarray]:
         elif len(shape) == 4:
             data = data[..., -1]
         array = np.asanyarray(data)
-    except Exception as error:  # nibabel, gzip and zlib each have their own
+    except Exception as error:  # nibabel, gzip and zlib raise errors of their own
         raise DataError(f"{path} cannot be read ({error}). Run inference again.") from error
     if len(shape) == 4 and shape[-1] > 2:
         raise DataError(
             f"{path}: found {shape[-1]} channels, expected 1 or 2 (background, tumour). "
-            "Predict with a network of two classes."
+            "Use a network of two classes."
         )
     if array.ndim != 3:
         raise DataError(f"{path}: found shape {image.shape}, expected a volume (x, y, z).")
@@ -105,11 +110,13 @@ def read_foreground(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def read_on_grid(
     path: Path, shape: tuple[int, int, int], affine_ras: np.ndarray, advice: str
 ) -> np.ndarray:
-    """Read the foreground of a mask or probability map that is to lie on a grid.
+    """Read the foreground of a mask or probability map that has to be on a given grid.
 
-    :param advice: what to do where it does not.
-    :return: as :func:`read_foreground`.
-    :raises DataError: see there; or another shape, or another place.
+    :param shape: (x, y, z) of the grid.
+    :param affine_ras: (4, 4) of the grid, voxel indices to RAS mm.
+    :param advice: what to do if it is on another grid.
+    :return: (x, y, z) of the stored type, as from :func:`read_foreground`.
+    :raises DataError: as there; or the volume is on another grid.
     """
     array, found = read_foreground(path)
     if array.shape != tuple(shape) or not geometry.same_grid(found, affine_ras, shape):

@@ -1,16 +1,19 @@
-"""Bring a CT and its label to another grid (paper 3.4: 512 -> 256 in plane), and grow masks back.
+"""Resample a CT and its label to another grid (paper 3.4: 512 -> 256 in plane), and masks back.
 
 The paper names no interpolation: cubic for the CT is the choice of the authors' release and of this
-project. Paper 3.4 resizes the mask to 512 x 512; resizing the probability and thresholding after,
-which leaves smoother edges, is this project's choice.
+project. Paper 3.4 resizes the mask to 512 x 512; resizing the probability first and thresholding it
+afterwards, which gives smoother edges, is this project's choice.
 
-Axes are independent, so a grid's weights are one small matrix for each: exact, for any ratio of
-spacings, and many times faster than a filter that works in the plane or in the volume.
+Axes are independent, so the weights of a grid are one small matrix for each axis: exact, for any
+ratio of spacings, and many times faster than a filter that works in the plane or in the volume.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data_prep.core import geometry
 from data_prep.core.errors import DataError
@@ -22,57 +25,64 @@ MASK_THRESHOLD = 0.5
 PROBABILITY_TOLERANCE = 1e-5
 """How far beyond 0 or 1 float32 rounding may take a probability."""
 
-METHODS = ("cubic", "antialiased")
-"""Of an image: ``cubic`` samples the cubic B-spline through the native values at the new centres,
-as the release does (a smaller grid aliases); ``antialiased`` is the convolution with a cubic
-(Keys, a = -0.5) as wide as the new voxel, as photographs are shrunk."""
+RESAMPLE_METHODS = ("cubic", "antialiased")
+"""Methods for an image: ``cubic`` samples the cubic B-spline through the native values at the new
+centres, as the release does (a coarser grid aliases); ``antialiased`` is the convolution with a
+cubic kernel (Keys, a = -0.5) as wide as the new voxel, the usual way to shrink photographs."""
 
 _SAME_RATIO = 1e-6
-_SMALL_WEIGHT = 1e-7  # of the spline's far taps: less than 0.001 HU
-_HALF = 1e-5  # rounding of a covered share in float32
+_SMALL_WEIGHT = 1e-7  # of distant samples of the spline: less than 0.001 HU
+_HALF_TOLERANCE = 1e-5  # rounding of a covered share in float32
 _BLOCK = 32
+
+Shape = tuple[int, int, int]
+"""Number of voxels along x, y and z."""
+
+_Band = tuple[slice, slice, np.ndarray]  # rows, the columns that they use, and their weights
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid that covers a native one: shape (x, y, z), affine in the native one's frame.
+    """A grid that covers a native one, with larger or smaller voxels.
 
-    ``ratio`` (3,) is the size of a voxel in native voxels. The low edges of both grids coincide:
-    voxel ``j`` has its centre at the native index ``ratio * j + (ratio - 1) / 2``.
+    The low edges of both grids coincide: voxel ``j`` has its centre at the native index
+    ``ratio * j + (ratio - 1) / 2``.
+
+    :param shape: (x, y, z).
+    :param affine: (4, 4), voxel indices to mm in the frame of the native affine.
+    :param ratio: (3,) size of a voxel in native voxels.
     """
 
-    shape: tuple[int, int, int]
+    shape: Shape
     affine: np.ndarray
     ratio: tuple[float, float, float]
 
 
 def coarse_grid(
-    shape: tuple[int, int, int],
+    shape: Shape,
     affine: np.ndarray,
     factor: int,
     spacing_mm: tuple[float, float, float] | None,
 ) -> Grid:
-    """Return :func:`spaced_grid` where there is a spacing, else :func:`reduced_grid`."""
+    """Return the :func:`spaced_grid` if a spacing is given, else the :func:`reduced_grid`."""
     if spacing_mm is None:
         return reduced_grid(shape, affine, factor)
     return spaced_grid(shape, affine, spacing_mm)
 
 
-def reduced_grid(shape: tuple[int, int, int], affine: np.ndarray, factor: int) -> Grid:
-    """Return the grid of ``factor`` x ``factor`` x 1 native voxels to one.
+def reduced_grid(shape: Shape, affine: np.ndarray, factor: int) -> Grid:
+    """Return the grid whose voxels are ``factor`` x ``factor`` x 1 native voxels.
 
-    :param shape: native (x, y, z); a voxel cut by the native edge counts as one.
+    :param shape: native (x, y, z); a voxel cut by the native edge counts as a whole one.
     """
     return _grid(shape, affine, (float(factor), float(factor), 1.0))
 
 
-def spaced_grid(
-    shape: tuple[int, int, int], affine: np.ndarray, spacing_mm: tuple[float, float, float]
-) -> Grid:
-    """Return the grid of a spacing along the native axes.
+def spaced_grid(shape: Shape, affine: np.ndarray, spacing_mm: tuple[float, float, float]) -> Grid:
+    """Return the grid with a given spacing along the native axes.
 
     :param shape: native (x, y, z).
-    :raises DataError: the spacing is not positive, or so small that the volume grows too large.
+    :raises DataError: the spacing is not positive, or so small that the volume becomes too large.
     """
     wanted = np.array(spacing_mm, float)
     native = geometry.spacing_mm(affine)
@@ -83,46 +93,44 @@ def spaced_grid(
     voxels = float(np.prod(np.array(shape) / ratio))
     if voxels > geometry.MAX_VOXELS:
         raise DataError(
-            f"spacing of {spacing_mm} mm makes {voxels:.2g} voxels of this CT, expected at most "
+            f"spacing of {spacing_mm} mm gives this CT {voxels:.2g} voxels, expected at most "
             f"{geometry.MAX_VOXELS:.2g}. Choose a larger spacing."
         )
-    return _grid(shape, affine, tuple(ratio.tolist()))
+    x, y, z = ratio.tolist()
+    return _grid(shape, affine, (x, y, z))
 
 
-def _grid(shape: tuple, affine: np.ndarray, ratio: tuple[float, float, float]) -> Grid:
+def _grid(shape: Shape, affine: np.ndarray, ratio: tuple[float, float, float]) -> Grid:
     to_native = np.diag([*ratio, 1.0])
     to_native[:3, 3] = (np.array(ratio) - 1) / 2
-    size = tuple(
-        max(1, int(np.ceil(n / r - _SAME_RATIO))) for n, r in zip(shape, ratio, strict=True)
-    )
-    return Grid(size, affine @ to_native, ratio)
+    x, y, z = (max(1, int(np.ceil(n / r - _SAME_RATIO))) for n, r in zip(shape, ratio, strict=True))
+    return Grid((x, y, z), affine @ to_native, ratio)
 
 
 def resample_image(array: np.ndarray, grid: Grid, method: str = "cubic") -> np.ndarray:
-    """Resample a CT; overshoot is clipped to the input's range.
+    """Resample a CT; overshoot is clipped to the range of the input.
 
     :param array: int16 (x, y, z) on the native grid.
-    :param method: one of :data:`METHODS`.
+    :param method: one of :data:`RESAMPLE_METHODS`.
     :return: int16 (x, y, z), x fastest in memory, of the grid's shape.
-    :raises DataError: no such method.
+    :raises DataError: there is no such method.
     """
     weigh = {"cubic": _spline_weights, "antialiased": _antialiased_weights}.get(method)
     if weigh is None:
-        raise DataError(f"method is {method!r}, expected {' or '.join(METHODS)}.")
+        raise DataError(f"method is {method!r}, expected {' or '.join(RESAMPLE_METHODS)}.")
     weights = [weigh(n, m, r) for n, m, r in zip(array.shape, grid.shape, grid.ratio, strict=True)]
     low, high = array.min(), array.max()
-    finish = lambda block: np.clip(np.rint(block), low, high)  # noqa: E731
-    return _apply(array, weights, np.int16, finish)
+    return _apply(array, weights, np.int16, lambda block: np.clip(np.rint(block), low, high))
 
 
 def resample_label(label: np.ndarray, grid: Grid) -> np.ndarray:
     """Resample a label by the exact share of each new voxel that it covers.
 
-    A voxel is foreground where more than half of what exists of it is covered, and then of the
-    class that covers most of it. Half-covered voxels go by turns, as on a chessboard. Volume bias
-    of the factor 2, mean over the GTVs of LUNG1-001, both IBSI references and three IBSI lung CTs:
-    always out -3.1 %, always in +2.8 %, by the majority of 3x3 voxels -1.7 %, by turns -0.1 %
-    (-0.7 % to +0.2 %).
+    A voxel is foreground where more than half of its part within the native grid is covered; it
+    gets the class that covers most of it. Half-covered voxels are alternately foreground and
+    background, as on a chessboard. Volume bias of the factor 2, mean over the GTVs of LUNG1-001,
+    both IBSI references and three IBSI lung CTs: -3.1 % if they are always background, +2.8 % if
+    always foreground, -1.7 % by the majority of 3x3 voxels, -0.1 % (-0.7 % to +0.2 %) alternately.
 
     :param label: bool or uint8 (x, y, z) on the native grid; 0 is background.
     :return: uint8 (x, y, z), x fastest in memory, of the grid's shape.
@@ -132,35 +140,46 @@ def resample_label(label: np.ndarray, grid: Grid) -> np.ndarray:
     if not len(extents[0]):
         return result
     # only the box that the label covers, widened to whole new voxels
-    ours, theirs = [], []
+    new_box, native_box = [], []
     for found, n, m, r in zip(extents, label.shape, grid.shape, grid.ratio, strict=True):
         first, last = int(found[0] / r), min(m, int(np.ceil((found[-1] + 1) / r)))
-        ours.append(slice(first, last))
-        theirs.append(slice(int(first * r), min(n, int(np.ceil(last * r)))))
-    box = label[tuple(theirs)]
+        new_box.append(slice(first, last))
+        native_box.append(slice(int(first * r), min(n, int(np.ceil(last * r)))))
+    cropped = label[tuple(native_box)]
     weights = [
         _area_weights(n, r, new, old)
-        for n, r, new, old in zip(label.shape, grid.ratio, ours, theirs, strict=True)
+        for n, r, new, old in zip(label.shape, grid.ratio, new_box, native_box, strict=True)
     ]
-    values = [int(value) for value in np.unique(box) if value]
-    shares = [_apply(box == value, weights, np.float32) for value in values]
+    values = [int(value) for value in np.unique(cropped) if value]
+    shares = [_apply(cropped == value, weights, np.float32) for value in values]
     covered = sum(shares)
-    turn = sum(np.ogrid[tuple(ours)]) % 2 == 0
-    inside = (covered > 0.5 + _HALF) | ((np.abs(covered - 0.5) <= _HALF) & turn)
-    # the later class wins where two cover as much, as it does on the native grid
+    even = sum(np.ogrid[tuple(new_box)]) % 2 == 0
+    half = np.abs(covered - 0.5) <= _HALF_TOLERANCE
+    inside = (covered > 0.5 + _HALF_TOLERANCE) | (half & even)
+    # where two classes cover equal shares the later one wins, as on the native grid
     winner = np.array(values, np.uint8)[::-1][np.argmax(shares[::-1], axis=0)]
-    result[tuple(ours)] = np.where(inside, winner, 0)
+    result[tuple(new_box)] = np.where(inside, winner, 0)
     return result
 
 
-def _apply(array: np.ndarray, weights: list, dtype: type, finish=None) -> np.ndarray:
+def _unchanged(block: np.ndarray) -> np.ndarray:
+    return block
+
+
+def _apply(
+    array: np.ndarray,
+    weights: Sequence[np.ndarray | None],
+    dtype: npt.DTypeLike,
+    finish: Callable[[np.ndarray], np.ndarray] = _unchanged,
+) -> np.ndarray:
     """Apply one matrix (new, old) per axis; None leaves an axis as it is.
 
+    :param array: (x, y, z).
+    :param finish: applied to the float32 result, block by block, before it is converted.
     :return: (x, y, z) of ``dtype``, x fastest in memory.
     """
     across, down, along = weights
     size = [n if w is None else len(w) for n, w in zip(array.shape, weights, strict=True)]
-    finish = finish or (lambda block: block)
     planes = np.empty((array.shape[2], size[1], size[0]), dtype if along is None else np.float32)
     bands = [_bands(across), _bands(down)]
     for k in range(array.shape[2]):
@@ -170,16 +189,16 @@ def _apply(array: np.ndarray, weights: list, dtype: type, finish=None) -> np.nda
         planes[k] = plane if along is not None else finish(plane)
     if along is None:
         return planes.T
-    result = np.empty(size[::-1], dtype)
-    for j in range(0, size[1], _BLOCK):  # in strips, so that no second whole volume is held
+    result: np.ndarray = np.empty(size[::-1], dtype)
+    for j in range(0, size[1], _BLOCK):  # in strips, so that no second whole volume is in memory
         strip = planes[:, j : j + _BLOCK]
         mixed = along @ strip.reshape(len(strip), -1)
         result[:, j : j + _BLOCK] = finish(mixed).reshape(size[2], *strip.shape[1:])
     return result.T
 
 
-def _bands(weights: np.ndarray | None) -> list[tuple[slice, slice, np.ndarray]] | None:
-    """Cut a banded matrix into blocks of rows, each with the columns that it uses."""
+def _bands(weights: np.ndarray | None) -> list[_Band] | None:
+    """Split a banded matrix into blocks of rows, each with the columns that it uses."""
     if weights is None:
         return None
     blocks = []
@@ -191,8 +210,8 @@ def _bands(weights: np.ndarray | None) -> list[tuple[slice, slice, np.ndarray]] 
     return blocks
 
 
-def _banded(blocks: list | None, plane: np.ndarray) -> np.ndarray:
-    """Multiply a banded matrix with a plane, float32 (old, others) to (new, others)."""
+def _banded(blocks: list[_Band] | None, plane: np.ndarray) -> np.ndarray:
+    """Multiply a banded matrix by a plane, float32 (old, others) to (new, others)."""
     if blocks is None:
         return plane
     result = np.empty((blocks[-1][0].stop, plane.shape[1]), np.float32)
@@ -202,7 +221,7 @@ def _banded(blocks: list | None, plane: np.ndarray) -> np.ndarray:
 
 
 def _centres(size: int, ratio: float, limit: int) -> np.ndarray:
-    """Return the native indices of the new centres; one beyond the last native centre is there."""
+    """Return the native indices of the new centres, at most that of the last native centre."""
     return np.minimum(ratio * np.arange(size) + (ratio - 1) / 2, limit - 1)
 
 
@@ -230,7 +249,7 @@ def _spline_weights(old: int, new: int, ratio: float) -> np.ndarray | None:
 
 
 def _mirrored(index: np.ndarray, size: int) -> np.ndarray:
-    """Fold indices back at the first and the last sample, whose own is not repeated."""
+    """Reflect indices at the first and the last sample, which are not repeated."""
     period = max(1, 2 * (size - 1))
     index = np.abs(index) % period
     return np.where(index >= size, period - index, index)
@@ -239,7 +258,7 @@ def _mirrored(index: np.ndarray, size: int) -> np.ndarray:
 def _antialiased_weights(old: int, new: int, ratio: float) -> np.ndarray | None:
     """Return the matrix (new, old) of Keys' cubic, widened to the new voxel where that is larger.
 
-    Keys 1981, "Cubic convolution interpolation", eq. 15. What lies beyond the edge has no weight.
+    Keys 1981, "Cubic convolution interpolation", eq. 15. Samples beyond the edge have no weight.
     """
     if ratio == 1.0:
         return None
@@ -252,7 +271,10 @@ def _antialiased_weights(old: int, new: int, ratio: float) -> np.ndarray | None:
 
 
 def _area_weights(size: int, ratio: float, new: slice, old: slice) -> np.ndarray | None:
-    """Return the matrix (new, old) of each native voxel's share in what exists of a new one."""
+    """Return the matrix (new, old) of the shares that native voxels have in a new voxel.
+
+    Of a new voxel that the native edge cuts, only the part within the native grid counts.
+    """
     if ratio == 1.0:
         return None
     low = ratio * np.arange(new.start, new.stop)[:, np.newaxis]
@@ -263,12 +285,15 @@ def _area_weights(size: int, ratio: float, new: slice, old: slice) -> np.ndarray
 
 
 def check_probability(probability: np.ndarray) -> None:
-    """:raises DataError: a value is not finite or outside [0, 1]."""
+    """Refuse an array that holds no probabilities.
+
+    :raises DataError: a value is not finite or outside [0, 1].
+    """
     low, high = float(np.min(probability)), float(np.max(probability))
     tolerance = PROBABILITY_TOLERANCE
     if not (low >= -tolerance and high <= 1.0 + tolerance):  # false for NaN too
         raise DataError(
-            f"probabilities run from {low:g} to {high:g}, expected 0 to 1. Take NiftyNet's output "
+            f"probabilities range from {low:g} to {high:g}, expected 0 to 1. Use NiftyNet's output "
             "after softmax (output_prob = True), not logits."
         )
 
@@ -276,13 +301,15 @@ def check_probability(probability: np.ndarray) -> None:
 def to_native(
     probability: np.ndarray,
     coarse_affine: np.ndarray,
-    native_shape: tuple[int, int, int],
+    native_shape: Shape,
     native_affine: np.ndarray,
 ) -> np.ndarray:
-    """Resize a probability map to the CT's own grid, linearly.
+    """Resample a probability map linearly to the CT's own grid.
 
     :param probability: float (x, y, z) within [0, 1].
-    :param coarse_affine: of ``probability``; in the same frame as ``native_affine``.
+    :param coarse_affine: (4, 4) of ``probability``; in the same frame as ``native_affine``.
+    :param native_shape: (x, y, z) of the CT.
+    :param native_affine: (4, 4) of the CT.
     :return: float32 of ``native_shape``, x fastest in memory; 0 outside the coarse grid.
     :raises DataError: a value is not finite or outside [0, 1].
     """
@@ -300,20 +327,20 @@ def to_native(
 
 
 def native_mask(probability: np.ndarray) -> np.ndarray:
-    """Return the bool mask of a probability map that is on the native grid."""
+    """Return the mask of a probability map that is on the native grid, bool of its shape."""
     return probability > MASK_THRESHOLD
 
 
 def to_native_mask(
     probability: np.ndarray,
     coarse_affine: np.ndarray,
-    native_shape: tuple[int, int, int],
+    native_shape: Shape,
     native_affine: np.ndarray,
 ) -> np.ndarray:
-    """Return the :func:`native_mask` of :func:`to_native`, resizing only around the foreground.
+    """Return the :func:`native_mask` of :func:`to_native`, resampling only near the foreground.
 
-    A value between voxels exceeds the threshold only next to a voxel that does: the box of those,
-    one voxel wider on all sides, holds all of the mask.
+    A value between voxels exceeds the threshold only next to a voxel that does: the box of these
+    voxels, one voxel wider on all sides, holds the whole mask.
 
     :return: bool of ``native_shape``, x fastest in memory.
     :raises DataError: a value is not finite or outside [0, 1].
@@ -323,8 +350,8 @@ def to_native_mask(
     box = bounding_box(native_mask(probability))
     if not probability[box].size:
         return mask
-    low = np.maximum([one.start - 1 for one in box], 0)
-    high = np.minimum([one.stop + 1 for one in box], probability.shape)
+    low = np.maximum([extent.start - 1 for extent in box], 0)
+    high = np.minimum([extent.stop + 1 for extent in box], probability.shape)
     # the outer faces of the box's first and last voxels, among the native voxels' centres
     faces = np.array([low - 0.5, high - 0.5]) @ coarse_affine[:3, :3].T + coarse_affine[:3, 3]
     ends = np.sort(geometry.to_index(faces, native_affine), axis=0)
@@ -332,10 +359,11 @@ def to_native_mask(
     last = np.clip(np.floor(ends[1] + 1e-6) + 1, first, native_shape).astype(int)
     if (first == last).any():
         return mask
+    x, y, z = (last - first).tolist()
     part = to_native(
         probability[tuple(map(slice, low, high))],
         _moved(coarse_affine, low),
-        tuple(last - first),
+        (x, y, z),
         _moved(native_affine, first),
     )
     mask[tuple(map(slice, first, last))] = native_mask(part)
@@ -349,8 +377,11 @@ def _moved(affine: np.ndarray, index: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _place(image, affine: np.ndarray) -> None:
-    """Give a SimpleITK image the geometry of an affine whose columns are orthogonal."""
+def _place(image: Any, affine: np.ndarray) -> None:
+    """Give a SimpleITK image the geometry of an affine whose columns are orthogonal.
+
+    :param image: :class:`SimpleITK.Image`, changed in place.
+    """
     spacing_mm = geometry.spacing_mm(affine)
     image.SetSpacing(spacing_mm.tolist())
     image.SetOrigin(affine[:3, 3].tolist())

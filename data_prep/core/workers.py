@@ -1,7 +1,7 @@
-"""Local worker processes, each for one job at a time on one thread, and the bound of their memory.
+"""Local worker processes with bounded memory, each running one job at a time on one thread.
 
 They are forked by a server that has imported what a job needs: two of them cost a second of CPU
-time where Dask's local ones cost seven, an eighth of what 96 patients of 134 slices take.
+time where Dask's local workers cost seven, an eighth of what 96 patients of 134 slices take.
 """
 
 import multiprocessing
@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from threadpoolctl import threadpool_limits
 
-_MOST = 2**62  # bytes: no bound
+_UNBOUNDED_BYTES = 2**62
 
 
 @dataclass(frozen=True)
 class Failure:
-    """In the place of a job's result: its worker died, or it raised."""
+    """What stands in for the result of a job that raised, or whose worker died.
+
+    :param reason: a sentence or two for the user.
+    """
 
     reason: str
 
@@ -30,10 +33,10 @@ class Failure:
 def attempt(function: Callable[[Any], Any], job: Any, memory_gb: float) -> Any:
     """Call a function of one job in this process, on one thread, in bounded memory.
 
-    NumPy's threads wait for each other in busy loops: on a machine whose cores are all at work, a
-    patient took several times as long with two of them.
+    NumPy's threads wait for each other in busy loops: on a machine whose cores are all busy, a
+    patient took several times as long with two threads.
 
-    :return: what it returned, or a :class:`Failure` where it wanted more memory.
+    :return: what the function returned, or a :class:`Failure` where it needed more memory.
     """
     try:
         with threadpool_limits(1), bounded_memory(memory_gb):
@@ -47,15 +50,15 @@ def attempt(function: Callable[[Any], Any], job: Any, memory_gb: float) -> Any:
 
 @contextmanager
 def bounded_memory(memory_gb: float) -> Iterator[None]:
-    """Within the block this process gets no more than ``memory_gb`` beyond what it has.
+    """Let this process allocate no more than ``memory_gb`` beyond what it has, within the block.
 
-    What goes beyond raises MemoryError where it is asked for. Linux counts all that a process may
-    write for itself (RLIMIT_DATA); where /proc does not tell how much that is, nothing is bounded.
+    An allocation beyond that raises MemoryError. Linux counts all memory that a process may write
+    for itself (RLIMIT_DATA); where /proc does not state how much that is, nothing is bounded.
     """
-    own, (soft, hard) = _own_bytes(), resource.getrlimit(resource.RLIMIT_DATA)
-    bound = own + memory_gb * 1e9
-    lowest = min([_MOST] + [one for one in (soft, hard) if one != resource.RLIM_INFINITY])
-    if not own or bound >= lowest:
+    used, (soft, hard) = _used_bytes(), resource.getrlimit(resource.RLIMIT_DATA)
+    bound = used + memory_gb * 1e9
+    limits = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    if not used or bound >= min([_UNBOUNDED_BYTES, *limits]):
         yield
         return
     resource.setrlimit(resource.RLIMIT_DATA, (int(bound), hard))
@@ -65,8 +68,8 @@ def bounded_memory(memory_gb: float) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _own_bytes() -> int:
-    """Return how many bytes count for RLIMIT_DATA; 0 where the system does not say."""
+def _used_bytes() -> int:
+    """Return how many bytes count towards RLIMIT_DATA; 0 where the system does not say."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -76,14 +79,14 @@ def _own_bytes() -> int:
 
 
 class Workers:
-    """Some processes that live until :meth:`close`; one that dies is replaced.
+    """Processes that live until :meth:`close`; one that dies is replaced.
 
-    :param count: how many.
+    :param count: number of processes.
     :param memory_gb: bound of each, beyond the 0.1 GB of its libraries.
     :param preload: modules that the server imports, so that each worker has them from the start.
     """
 
-    def __init__(self, count: int, memory_gb: float, preload: Sequence[str] = ()):
+    def __init__(self, count: int, memory_gb: float, preload: Sequence[str] = ()) -> None:
         self._memory_gb = memory_gb
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
@@ -91,24 +94,26 @@ class Workers:
         self._processes: dict[Connection, BaseProcess] = {}
 
     def _start(self) -> Connection:
-        """Start a worker; return this end of the pipe to it."""
-        ours, theirs = self._context.Pipe()
+        """Start a worker; return the parent's end of the pipe to it."""
+        parent_end, worker_end = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(theirs, self._memory_gb), daemon=True, name="data_prep worker"
+            target=_serve, args=(worker_end, self._memory_gb), daemon=True, name="data_prep worker"
         )
         process.start()
-        theirs.close()  # so that the pipe ends when the worker does
-        self._processes[ours] = process
-        return ours
+        worker_end.close()  # so that the pipe ends when the worker does
+        self._processes[parent_end] = process
+        return parent_end
 
     def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield (index of the job, result or :class:`Failure`) as they come."""
-        waiting, running = iter(enumerate(jobs)), {}
+        """Run jobs; yield (index of the job, result or :class:`Failure`) as they end."""
+        waiting = iter(enumerate(jobs))
+        running: dict[Connection, int] = {}
 
-        def hand_out(worker):
-            for number, job in waiting:
-                running[worker] = number
-                with suppress(OSError):  # a worker that is dead already: receiving tells
+        def hand_out(worker: Connection) -> None:
+            """Give a worker the next job, if there is one."""
+            for index, job in waiting:
+                running[worker] = index
+                with suppress(OSError):  # a worker that is dead already: receiving will tell
                     worker.send((function, job))
                 return
 
@@ -118,31 +123,32 @@ class Workers:
             for worker in list(self._processes):
                 hand_out(worker)
             while running:
-                for worker in wait(list(running)):
-                    number = running.pop(worker)
+                # wait() returns some of what it was given; it is typed for sockets too
+                for worker in cast(list[Connection], wait(list(running))):
+                    index = running.pop(worker)
                     try:
                         result = worker.recv()
                     except (EOFError, OSError):
                         result = self._bury(worker)
                         worker = self._start()
                     hand_out(worker)
-                    yield number, result
+                    yield index, result
         finally:
-            self._end(list(running))  # who left early wants nothing of what they are at
+            self._end(list(running))  # the caller left early: what still runs is not wanted
 
     def _bury(self, worker: Connection) -> Failure:
-        """Note the death of a worker."""
+        """Remove a worker that died, and say so."""
         process = self._processes.pop(worker)
         worker.close()
         process.join()
         return Failure(
-            f"The worker process died (exit code {process.exitcode}), most likely of too much "
-            f"memory (bound: {self._memory_gb:g} GB). Run again with more --memory and fewer "
-            "--workers."
+            f"The worker process died (exit code {process.exitcode}), most likely because it ran "
+            f"out of memory (bound: {self._memory_gb:g} GB). Run again with more --memory and "
+            "fewer --workers."
         )
 
     def close(self) -> None:
-        """End all workers, whatever they are at: a patient's files are written whole or not."""
+        """End all workers, also in the middle of a job: files are written whole or not at all."""
         self._end(list(self._processes))
 
     def _end(self, workers: list[Connection]) -> None:
@@ -155,8 +161,8 @@ class Workers:
 
 
 def _serve(jobs: Connection, memory_gb: float) -> None:
-    """Be a worker until the other end of the pipe is closed, or its process is gone."""
-    # Ctrl-C, which a terminal sends to the workers too, is left to the process that ends them
+    """Run jobs until the other end of the pipe is closed, or its process is gone."""
+    # a terminal sends Ctrl-C to the workers too: it is left to the process that ends them
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
@@ -169,5 +175,5 @@ def _serve(jobs: Connection, memory_gb: float) -> None:
             result = Failure(f"Unexpected {type(error).__name__}: {error}")
         try:
             jobs.send(result)
-        except OSError:  # nobody is there any more
+        except OSError:  # the other end is gone
             return

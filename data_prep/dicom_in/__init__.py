@@ -1,0 +1,1 @@
+"""Read DICOM: CT series, structure sets and segmentations, as arrays on the CT's grid."""

@@ -1,35 +1,42 @@
-"""Read one patient: the CT, and the label that a ROI rule makes of its structures. No writing."""
+"""Read one patient: the CT, and the label that an ROI rule makes of its structures."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.core.dice import dice
+from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
+from data_prep.core.overlap import dice
 from data_prep.dicom_in import contours, rois, segmentation, structures
 from data_prep.dicom_in.rois import Candidate, EmptyRoiError, RoiRule
 from data_prep.dicom_in.scan import PatientFiles
 from data_prep.dicom_in.series import Volume, choose_series, read_volume
 
-Source = structures.StructureSet | segmentation.Segmentation
+StructureFile = structures.StructureSet | segmentation.Segmentation
+"""A file that holds ROIs: an RTSTRUCT or a DICOM SEG."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What is allowed beyond the plain case, and what more to find out."""
+    """Which patients are accepted, and what else to compute."""
 
     allow_unlabelled: bool = False
-    """Return a CT without structures, its label None, rather than refuse it."""
+    """Return a CT without structures, with the label None, instead of refusing it."""
     resample_oblique: bool = False
-    """Resample a tilted or oblique CT on to an upright grid rather than refuse it."""
+    """Resample a tilted or oblique CT to an upright grid instead of refusing it."""
     compare_sources: bool = False
-    """Also compute the Dice of RTSTRUCT against DICOM SEG where both have the ROI."""
+    """Also compute the Dice of RTSTRUCT and DICOM SEG where both have the ROI."""
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """One ROI that became part of the label; ``voxels`` are its own, before later classes."""
+class ChosenRoi:
+    """One ROI that became part of the label.
+
+    :param value: its label value.
+    :param source: RTSTRUCT or SEG.
+    :param voxels: number of voxels that it encloses; later classes may have taken some of them.
+    """
 
     value: int
     name: str
@@ -42,15 +49,17 @@ class Chosen:
 class PatientData:
     """One patient in memory.
 
-    ``label`` is uint8 (x, y, z) on the volume's grid, x fastest in memory, 0 outside and the rule's
-    values inside; None for an unlabelled CT. ``others`` are the names that were found and not
-    chosen. ``inputs`` are the SHA-256 digests of all files that were read whole.
-    ``dice_rtstruct_seg`` is None unless it was asked for and both are there.
+    :param label: uint8 (x, y, z) on the volume's grid, x fastest in memory, 0 outside and the
+        values of the rule inside; None for an unlabelled CT.
+    :param chosen: the ROIs that make up the label.
+    :param others: names of the ROIs that were found and not chosen.
+    :param inputs: SHA-256 digests of all files that were read whole.
+    :param dice_rtstruct_seg: None unless it was requested and both sources have the ROI.
     """
 
     volume: Volume
     label: np.ndarray | None
-    chosen: tuple[Chosen, ...] = ()
+    chosen: tuple[ChosenRoi, ...] = ()
     others: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     inputs: dict[Path, str] | None = None
@@ -64,25 +73,25 @@ def read_patient(
 ) -> PatientData:
     """Read a patient's CT in Hounsfield units and its label on the same grid.
 
-    Where classes of the rule overlap, the later one wins and the voxels are counted in a warning.
-    A structure file that cannot be read is a warning where another one has the ROI.
+    Where classes of the rule overlap, the later one wins, and a warning counts the voxels. A
+    structure file that cannot be read is a warning if another file has the ROI.
 
+    :param files: all files of the patient, from :func:`data_prep.dicom_in.scan.scan`.
+    :param rule: which ROIs make up the label.
+    :param options: which patients are accepted, and what else to compute.
     :raises DataError: the patient cannot be used; the message says why and what to do.
     """
     series = list(files.series.values())
     found, warnings = _read_structures(files)
-    candidates = [candidate for one in found.values() for candidate in one.candidates]
+    candidates = [roi for structure_file in found.values() for roi in structure_file.candidates]
     if not candidates:
         if warnings or not options.allow_unlabelled:
             raise DataError(
                 "No RTSTRUCT and no DICOM SEG with an ROI was found for this patient. "
-                f"{' '.join(warnings)}{' ' if warnings else ''}Add it, or give --allow-unlabelled "
+                f"{' '.join(warnings)}{' ' if warnings else ''}Add one, or give --allow-unlabelled "
                 "to prepare the CT for inference only."
             )
-        volume = read_volume(choose_series(series), options.resample_oblique)
-        digests = dict(volume.digests)
-        volume, _ = _upright(volume, None)
-        return PatientData(volume, None, warnings=volume.warnings, inputs=digests)
+        return _unlabelled(read_volume(choose_series(series), options.resample_oblique))
     try:
         chosen, notes = rois.choose(rule, candidates)
     except DataError as error:
@@ -97,102 +106,133 @@ def read_patient(
     if options.compare_sources:
         agreement, more = _compare(volume, found, candidates, rule, first.source, label)
         notes += more
-    upright, label = _upright(volume, label)
+    upright, upright_label = _upright(volume, label)
     drawn = {(part.path, part.name) for part in parts}
-    digests = {one.path: one.content[1] for one in found.values() if "content" in vars(one)} | {
-        path: digest for path, digest in volume.digests
-    }
     return PatientData(
         volume=upright,
-        label=label,
+        label=upright_label,
         chosen=parts,
-        others=tuple(one.name for one in candidates if (one.path, one.name) not in drawn),
+        others=tuple(roi.name for roi in candidates if (roi.path, roi.name) not in drawn),
         warnings=(*warnings, *notes, *upright.warnings),
-        inputs=digests,
+        inputs=_digests(found, volume),
         dice_rtstruct_seg=agreement,
     )
 
 
-def _read_structures(files: PatientFiles) -> tuple[dict[Path, Source], list[str]]:
-    """Return a patient's RTSTRUCT and SEG files by path, and warnings on those that are damaged."""
-    found, warnings, known = {}, [], set()
-    for read, paths in (
-        (structures.read_structure_set, files.structure_paths),
-        (segmentation.list_segments, files.seg_paths),
-    ):
-        for path in paths:
-            try:
-                one, size = read(path), path.stat().st_size
-            except (DataError, OSError) as error:
-                warnings.append(str(error))
-                continue
-            # a copy of a file: byte for byte, or, where the bytes are not read yet, by its UID
-            is_set = isinstance(one, structures.StructureSet)
-            identity = one.content[1] if is_set else (one.sop_instance_uid, size)
-            if identity not in known:
-                found[path] = one
-            known.add(identity)
+def _unlabelled(volume: Volume) -> PatientData:
+    """Return a patient who has a CT only."""
+    upright, _ = _upright(volume, None)
+    return PatientData(upright, None, warnings=upright.warnings, inputs=dict(volume.digests))
+
+
+def _digests(found: dict[Path, StructureFile], volume: Volume) -> dict[Path, str]:
+    """Return the SHA-256 digests of the files that were read whole."""
+    # the content of a SEG is read, and cached as an attribute, only where it was needed
+    read = (file for file in found.values() if "content" in vars(file))
+    return {file.path: file.content[1] for file in read} | dict(volume.digests)
+
+
+def _read_structures(files: PatientFiles) -> tuple[dict[Path, StructureFile], list[str]]:
+    """Return the RTSTRUCT and SEG files of a patient by path, and warnings on damaged ones.
+
+    Copies are left out: they have equal bytes or, for a SEG, which is not read whole here, the same
+    UID and size.
+    """
+    found: dict[Path, StructureFile] = {}
+    warnings: list[str] = []
+    known: set[str | tuple[str, int]] = set()
+    for path in (*files.structure_paths, *files.seg_paths):
+        structure_file: StructureFile
+        identity: str | tuple[str, int]
+        try:
+            if path in files.structure_paths:
+                structure_file = structures.read_structure_set(path)
+                identity = structure_file.content[1]
+            else:
+                structure_file = segmentation.list_segments(path)
+                identity = (structure_file.sop_instance_uid, path.stat().st_size)
+        except (DataError, OSError) as error:
+            warnings.append(str(error))
+            continue
+        if identity not in known:
+            found[path] = structure_file
+        known.add(identity)
     return found, warnings
 
 
 def _label(
-    volume: Volume, found: dict[Path, Source], chosen: dict[int, list[Candidate]]
-) -> tuple[np.ndarray, tuple[Chosen, ...], list[str]]:
-    """Draw the chosen ROIs in their order; one that encloses nothing is a warning beside others.
+    volume: Volume, found: dict[Path, StructureFile], chosen: dict[int, list[Candidate]]
+) -> tuple[np.ndarray, tuple[ChosenRoi, ...], list[str]]:
+    """Draw the chosen ROIs in their order; an ROI that encloses nothing is a warning beside others.
 
+    :param found: the files that hold the ROIs, by path.
+    :param chosen: ROIs by label value.
     :return: uint8 (x, y, z), what was drawn, and warnings.
     :raises DataError: an ROI cannot be used, or all together enclose nothing.
     """
-    label = np.zeros(volume.array.shape[::-1], np.uint8).T  # x fastest, as the volume has it
-    parts, warnings, empty = [], [], None
-    for value, members in chosen.items():
-        for member in members:
-            build = segmentation.build_mask if member.source == "SEG" else contours.build_mask
-            try:
-                mask, notes = build(volume, found[member.path], member)
-            except EmptyRoiError as error:
-                empty = error
-                warnings.append(str(error))
-                continue
-            warnings += notes
-            extent = np.flatnonzero(mask.any(axis=(0, 1)))
-            extent = slice(extent[0], extent[-1] + 1)
-            mask, part = mask[:, :, extent], label[:, :, extent]
-            shared = int(np.count_nonzero(mask & (part != 0) & (part != value)))
-            if shared:
-                warnings.append(
-                    f"{shared} voxels of earlier classes became {member.name}'s, class {value}."
-                )
-            part[mask] = value
-            voxels = int(np.count_nonzero(mask))
-            parts.append(Chosen(value, member.name, member.source, member.path, voxels))
+    label = np.zeros(volume.array.shape[::-1], np.uint8).T  # x fastest, as in the volume
+    parts: list[ChosenRoi] = []
+    warnings: list[str] = []
+    empty: EmptyRoiError | None = None
+    for value, roi in ((value, roi) for value, rois_of in chosen.items() for roi in rois_of):
+        try:
+            mask, notes = _build_mask(volume, found[roi.path], roi)
+        except EmptyRoiError as error:
+            empty = error
+            warnings.append(str(error))
+            continue
+        warnings += notes
+        occupied = np.flatnonzero(mask.any(axis=(0, 1)))
+        extent = slice(occupied[0], occupied[-1] + 1)
+        mask, part = mask[:, :, extent], label[:, :, extent]
+        shared = int(np.count_nonzero(mask & (part != 0) & (part != value)))
+        if shared:
+            voxels_shared = count_of(shared, "voxel")
+            warnings.append(
+                f"Class {value} ({roi.name}) took {voxels_shared} from earlier classes."
+            )
+        part[mask] = value
+        voxels = int(np.count_nonzero(mask))
+        parts.append(ChosenRoi(value, roi.name, roi.source, roi.path, voxels))
     if not parts and empty is not None:
         raise empty
     return label, tuple(parts), warnings
 
 
+def _build_mask(
+    volume: Volume, structure_file: StructureFile, roi: Candidate
+) -> tuple[np.ndarray, list[str]]:
+    """Draw one ROI, of either kind of file; see the two functions."""
+    if isinstance(structure_file, segmentation.Segmentation):
+        return segmentation.build_mask(volume, structure_file, roi)
+    return contours.build_mask(volume, structure_file, roi)
+
+
 def _compare(
     volume: Volume,
-    found: dict[Path, Source],
+    found: dict[Path, StructureFile],
     candidates: list[Candidate],
     rule: RoiRule,
     used: str,
     label: np.ndarray,
 ) -> tuple[float | None, list[str]]:
-    """Return the Dice of the label against that of the other source, and warnings."""
+    """Return the Dice of the label and the label of the other source, and warnings.
+
+    :param used: the source of ``label``.
+    """
     other = "SEG" if used == "RTSTRUCT" else "RTSTRUCT"
-    if not any(one.source == other for one in candidates):
+    if not any(roi.source == other for roi in candidates):
         return None, []
     try:
         chosen, _ = rois.choose(RoiRule(rule.classes, (other,)), candidates)
-        theirs, _, _ = _label(volume, found, chosen)
+        other_label, _, _ = _label(volume, found, chosen)
     except DataError as error:
         return None, [f"RTSTRUCT and SEG were not compared: {error}"]
-    return dice(label > 0, theirs > 0), []
+    return dice(label > 0, other_label > 0), []
 
 
 def _upright(volume: Volume, label: np.ndarray | None) -> tuple[Volume, np.ndarray | None]:
-    """Resample what is oblique, which was read only because the options accept it."""
+    """Resample an oblique CT and its label; it was read only because the options accept it."""
     from data_prep.dicom_in import upright
 
     if upright.is_upright(volume.affine_lps):

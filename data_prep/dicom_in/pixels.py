@@ -1,7 +1,7 @@
-"""From the bytes of a CT file to Hounsfield units."""
+"""Decode the pixels of a CT file to Hounsfield units."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +12,18 @@ from data_prep.core.errors import DataError
 from data_prep.dicom_in.reading import read_whole
 from data_prep.dicom_in.scan import SliceHeader
 
-AIR_HU = -1024
-"""Floor of Hounsfield units: whatever lies below (-2000, -2048, -3024) is padding outside the
-scanner's circle, whether Pixel Padding Value says so or not."""
+OUTSIDE_HU = -1024
+"""Value of padding, and the lowest value of a volume: whatever lies below (-2000, -2048, -3024) is
+padding outside the scanner's circle, whether Pixel Padding Value says so or not."""
 
 MAX_HU = int(np.iinfo(np.int16).max)
+"""Highest value of a volume: it is stored as int16."""
 
 TISSUE_HU = 3071
-"""Highest value of a 12-bit scanner. A Pixel Padding Value that means something between air and
-this is not believed: it would cut holes into the patient."""
+"""Highest value of a 12-bit scanner. A Pixel Padding Value between air and this one is ignored: it
+would cut holes into the patient."""
 
-_TAGS = [
+_PIXEL_TAGS = [
     "SOPClassUID",
     "SamplesPerPixel",
     "PhotometricInterpretation",
@@ -45,22 +46,23 @@ def read_hu(
 ) -> tuple[Iterator[tuple[SliceHeader, np.ndarray]], str]:
     """Read the slices of one file.
 
-    Stored values are rescaled frame by frame (PS3.3 C.11.1.1.2) and clipped to ``AIR_HU`` below;
-    padding becomes ``AIR_HU`` (C.7.5.1.1.2).
+    Stored values are rescaled frame by frame (PS3.3 C.11.1.1.2); padding (C.7.5.1.1.2) and lower
+    values become ``OUTSIDE_HU``.
 
-    :param headers: of the slices wanted, all of this file.
-    :return: pairs of a header and its int16 (rows, columns), and the file's SHA-256 digest.
-    :raises DataError: the file is damaged; also while the pairs are taken.
+    :param headers: of the wanted slices, all in this file.
+    :return: an iterator over pairs of a header and its int16 (rows, columns), and the SHA-256
+        digest of the file.
+    :raises DataError: the file is damaged; also raised by the iterator.
     """
     try:
-        dataset, digest = read_whole(path, specific_tags=_TAGS)
+        dataset, digest = read_whole(path, specific_tags=_PIXEL_TAGS)
         stored = stored_frames(dataset)
     except MemoryError:
         raise
-    except Exception as error:  # each codec has exceptions of its own
+    except Exception as error:  # each codec raises errors of its own
         raise _fault(path, error) from error
 
-    def frames():
+    def frames() -> Iterator[tuple[SliceHeader, np.ndarray]]:
         for header in headers:
             try:
                 hu = to_hu(
@@ -90,14 +92,18 @@ def to_hu(
     rescale: tuple[float, float],
     padding: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Return stored values as Hounsfield units, int16 of the same shape, at least ``AIR_HU``.
+    """Convert stored values to Hounsfield units.
 
-    Bits outside Bits Stored are no pixel data (PS3.5 8.1.1) and are cut off, since old scanners
-    put overlays there; a value that is padding is told by all its bits.
+    Bits outside Bits Stored are not pixel data (PS3.5 8.1.1) and are removed, since old scanners
+    put overlays there; padding is recognised by all allocated bits.
 
     :param stored: integers of 8, 16 or 32 bits.
+    :param bits: Bits Stored.
+    :param high_bit: High Bit.
+    :param signed: whether Pixel Representation is signed.
     :param rescale: slope and intercept.
     :param padding: lowest and highest stored value of the padding, by all allocated bits.
+    :return: int16 of the same shape, from ``OUTSIDE_HU`` to ``MAX_HU``.
     """
     slope, intercept = rescale
     allocated = stored.dtype.itemsize * 8
@@ -108,50 +114,50 @@ def to_hu(
             values = (values ^ (1 << (bits - 1))) - (1 << (bits - 1))
     if slope == 1.0 and float(intercept).is_integer() and abs(intercept) < 1 << 24:
         values += int(intercept)
-        hu = np.clip(values, AIR_HU, MAX_HU).astype(np.int16)
+        hu = np.clip(values, OUTSIDE_HU, MAX_HU).astype(np.int16)
     else:
         scaled = values * slope + intercept
-        hu = np.clip(np.rint(scaled), AIR_HU, MAX_HU).astype(np.int16)
+        hu = np.clip(np.rint(scaled), OUTSIDE_HU, MAX_HU).astype(np.int16)
     if padding is not None:
         low, high = sorted(padding)
-        means = np.array([low, high]) * slope + intercept
-        if not (AIR_HU < means.max() and means.min() <= TISSUE_HU):
-            hu[(stored >= low) & (stored <= high)] = AIR_HU
+        limits_hu = np.array([low, high]) * slope + intercept
+        if not (OUTSIDE_HU < limits_hu.max() and limits_hu.min() <= TISSUE_HU):
+            hu[(stored >= low) & (stored <= high)] = OUTSIDE_HU
     return hu
 
 
 def _padding(dataset: Dataset) -> tuple[int, int] | None:
-    """Return the range of padding, as signed or unsigned as the pixels are; or None."""
+    """Return the lowest and highest stored value of padding, signed as the pixels are, or None."""
     value = dataset.get("PixelPaddingValue")
     if value is None:
         return None
     limit = dataset.get("PixelPaddingRangeLimit", value)
     size = 1 << int(dataset.get("BitsAllocated") or 16)
-    values = [int(one) % size for one in (value, limit)]  # writers disagree on its VR, US or SS
+    # the VR may be US or SS, whatever the pixels are
+    first, last = int(value) % size, int(limit) % size
     if dataset.get("PixelRepresentation"):
-        values = [one - size if one >= size // 2 else one for one in values]
-    return values[0], values[1]
+        first, last = (bound - size if bound >= size // 2 else bound for bound in (first, last))
+    return first, last
 
 
-def stored_frames(dataset: Dataset):
-    """Return a function from a frame's index to its stored values, integers (rows, columns).
+def stored_frames(dataset: Dataset) -> Callable[[int], np.ndarray]:
+    """Return a function from the index of a frame to its stored values, integers (rows, columns).
 
-    :param dataset: an image of one sample a pixel.
+    :param dataset: an image with one sample per pixel.
     :raises DataError: a compressed frame declares another size than the header.
     """
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     bits = int(dataset.get("BitsAllocated") or 16)
     syntax = dataset.file_meta.TransferSyntaxUID
     if bits in (8, 16, 32) and not syntax.is_compressed and syntax.is_little_endian:
-        # by far the most files; a hundred times faster than by way of pydicom's checks
+        # most files are like this; a hundred times faster than pydicom with its checks
         data = dataset.get_item("PixelData").value
         kind = np.dtype(f"<{'i' if dataset.get('PixelRepresentation') else 'u'}{bits // 8}")
         size = rows * columns
 
-        def plain(frame):
-            return np.frombuffer(data, kind, size, frame * size * kind.itemsize).reshape(
-                rows, columns
-            )
+        def plain(frame: int) -> np.ndarray:
+            offset = frame * size * kind.itemsize
+            return np.frombuffer(data, kind, size, offset).reshape(rows, columns)
 
         return plain
     if syntax.is_encapsulated:
@@ -161,8 +167,8 @@ def stored_frames(dataset: Dataset):
             if found is not None and found != (rows, columns):
                 raise DataError(f"image of {found} in a frame of {(rows, columns)} pixels")
 
-    def decoded(frame):
-        from pydicom.pixels import pixel_array
+    def decoded(frame: int) -> np.ndarray:
+        from pydicom.pixels.utils import pixel_array
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -172,12 +178,13 @@ def stored_frames(dataset: Dataset):
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """Return rows and columns that a compressed frame declares, so that no decoder allocates more.
+    """Return the rows and columns that a compressed frame declares.
 
-    JPEG and JPEG-LS have them in the start of frame (ITU-T T.81 B.2.2, T.87 C.2.2), JPEG 2000 in
-    the SIZ segment (T.800 A.5.1).
+    Checking them first keeps a decoder from allocating more. JPEG and JPEG-LS have them in the
+    start of frame (ITU-T T.81 B.2.2, T.87 C.2.2), JPEG 2000 in the SIZ segment (T.800 A.5.1).
 
-    :return: None for what declares none (RLE).
+    :return: None for a format that declares none (RLE).
+    :raises DataError: a JPEG has no start of frame.
     """
     start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if start >= 0:

@@ -1,4 +1,4 @@
-"""Read a DICOM file without trusting it: no length in it makes room for more than there is."""
+"""Read a DICOM file without trusting it: no length field allocates more than the file holds."""
 
 import hashlib
 import io
@@ -6,9 +6,10 @@ import logging
 import os
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -26,50 +27,62 @@ MAX_FILE_BYTES = 2**29
 """Largest file that is read: a multi-frame CT of 1,000 slices."""
 
 MAX_INFLATED_BYTES = 2**28
-"""Largest size to which a deflated file may grow; it is held twice while it is parsed."""
+"""Largest inflated size of a deflated file; it is in memory twice while it is parsed."""
 
 MAX_ITEMS = 2**17
-"""Most sequence items of a file; pydicom takes 20 microseconds for one. A structure set of 30,000
-contours that each name their slice has 60,000, a segmentation of 10,000 frames some 80,000."""
+"""Largest number of sequence items in a file; pydicom takes 20 microseconds for each. A structure
+set of 30,000 contours that each reference their slice has 60,000, a segmentation of 10,000 frames
+about 80,000."""
 
 MAX_READS = 2**20
-"""Most pieces that a file may be read in, two or three for an element outside of a sequence whose
-length is told: some seconds."""
+"""Largest number of reads of a file, which take some seconds. An element takes two or three, unless
+it is in a sequence of stated length."""
 
 _SMALL_READ, _LARGE_READ = 2**10, 2**16
-_HEADER_BYTES = 8  # with which pydicom begins an element: tag, VR and length (PS3.5 7.1)
-_MAX_META_BYTES = 2**20  # some hundred, where nothing is amiss
+_HEADER_BYTES = 8  # of an element, read first: tag, VR and length (PS3.5 7.1)
+_MAX_META_BYTES = 2**20  # a sound file has some hundred
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _BULK_GROUPS = (0x3006, 0x7FE0)  # ROIs and contours; pixels
 
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs what is said in a DataError here
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its messages are in DataErrors here
 
 
 class UnreadableError(DataError):
-    """A file cannot be read. The message does not name it: who asked for it does."""
+    """A file cannot be read. The message does not name it; the caller adds the path."""
 
 
 class NotDicomError(UnreadableError):
-    """The file is empty, or does not begin as DICOM does."""
+    """The file is empty, or does not begin like DICOM."""
 
 
-class _Counted:
-    """A stream that ends the reading of a file of more items or pieces than any has.
+class _Counter:
+    """Counts the reads and the sequence items of a stream, and ends the reading beyond the limits.
 
-    A sequence whose length is told is parsed later, from the bytes that were read here; pixels,
-    where no items are, are not searched.
+    A sequence of stated length is parsed later, from the bytes that were read here. Pixel data,
+    which hold no items, are not searched.
     """
 
-    items = reads = 0
-    in_pixels = False
-    fault: Exception | None = None  # pydicom turns any that is raised here into its own
+    def __init__(self) -> None:
+        self.items = self.reads = 0
+        self.in_pixels = False
+        self.fault: UnreadableError | None = None  # pydicom turns errors raised here into its own
 
-    def read(self, size=-1):
-        content = super().read(size)
+    def restart(self) -> None:
+        """Count from 0: what was read so far is read again."""
+        self.items = self.reads = 0
+
+    def check(self, size: int | None, content: bytes) -> bytes:
+        """Count what was read.
+
+        :param size: number of bytes that were requested.
+        :param content: what the stream returned.
+        :return: ``content``.
+        :raises UnreadableError: the file has more items or elements than any sound file.
+        """
         self.reads += 1
         if size == _HEADER_BYTES:
             self.in_pixels = content[:2] in (b"\xe0\x7f", b"\x7f\xe0")
-        if len(content) >= _HEADER_BYTES and not self.in_pixels:  # less is a look ahead
+        if len(content) >= _HEADER_BYTES and not self.in_pixels:  # less is only looked at
             self.items += items_in(content)
         if self.items > MAX_ITEMS:
             self.fault = _too_many_items()
@@ -80,35 +93,46 @@ class _Counted:
         return content
 
 
-class _Content(_Counted, io.BytesIO):
-    """The content of a file in memory."""
+class _Content(io.BytesIO):
+    """The content of a file in memory, with its reads counted."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.counter = _Counter()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self.counter.check(size, super().read(size))
 
 
-class _Bounded(_Counted, io.BufferedReader):
-    """A file that never gives, nor makes room for, more than it holds.
+class _Bounded(io.BufferedReader):
+    """A file that never returns, nor allocates, more than it holds, with its reads counted.
 
-    A damaged length field can ask for 4 GB, and Python would allocate them before it reads.
+    A damaged length field can ask for 4 GB, which Python would allocate before it reads.
     """
 
-    def read(self, size=-1):
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self.counter = _Counter()
+
+    def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _LARGE_READ:
             here = self.tell()
             end = self.seek(0, os.SEEK_END)
             self.seek(here)
             size = min(size, max(0, end - here))
-        return super().read(size)
+        return self.counter.check(size, super().read(size))
 
 
 def items_in(content: bytes) -> int:
-    """Return how many sequence items may begin in some bytes, in either byte order."""
+    """Return how many sequence items may begin in these bytes, in either byte order."""
     return content.count(b"\xfe\xff\x00\xe0") + content.count(b"\xff\xfe\xe0\x00")
 
 
 @contextmanager
 def damage_named(what: str) -> Iterator[None]:
-    """Turn whatever reading a damaged data set raises into a DataError that names the file.
+    """Turn any error that a damaged data set raises into a DataError that names the file.
 
-    pydicom converts a value when it is first asked for it, so that can be anywhere.
+    pydicom converts a value when it is first accessed, so that can be anywhere.
 
     :param what: kind and path of the file.
     """
@@ -123,37 +147,38 @@ def damage_named(what: str) -> Iterator[None]:
         raise DataError(f"{what}: damaged ({found}). Fetch the file again.") from error
 
 
-def read_header(path: Path, **options) -> Dataset:
+def read_header(path: Path, specific_tags: Sequence[str] | None = None) -> Dataset:
     """Read the header of one DICOM file, with or without the preamble (PS3.10 section 7.1).
 
-    It ends before the pixels of an image and the contours of a structure set.
+    Reading ends before the pixels of an image and before the contours of a structure set.
 
-    :param options: handed to :func:`pydicom.filereader.read_partial`.
-    :raises NotDicomError: the file is empty or something else than DICOM.
+    :param specific_tags: keywords of the attributes to read; None for all.
+    :raises NotDicomError: the file is empty or not DICOM.
     :raises UnreadableError: it is damaged, ends too early, or is larger than ``MAX_FILE_BYTES``.
     """
     with _Bounded(io.FileIO(path)) as stream:
-        return _parse(stream, path.stat().st_size, stop_when=_beyond_header, **options)
+        return _parse(stream, path.stat().st_size, specific_tags, whole=False)
 
 
-def read_whole(path: Path, **options) -> tuple[Dataset, str]:
+def read_whole(path: Path, specific_tags: Sequence[str] | None = None) -> tuple[Dataset, str]:
     """Read one DICOM file to its end.
 
+    :param specific_tags: keywords of the attributes to read; None for all.
     :return: the data set and the SHA-256 digest of the file.
-    :raises UnreadableError: as :func:`read_header` does.
+    :raises UnreadableError: as from :func:`read_header`.
     """
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise _too_large(size)
     content = path.read_bytes()
-    dataset = _parse(_Content(content), size, whole=True, **options)
+    dataset = _parse(_Content(content), size, specific_tags, whole=True)
     return dataset, hashlib.sha256(content).hexdigest()
 
 
 def _cut_off(dataset: Dataset) -> bool:
-    """Tell whether a value is shorter than its length field says, which pydicom lets pass."""
+    """Tell whether a value is shorter than its length field says, which pydicom accepts."""
     for tag in dataset.keys():
-        element = dataset.get_item(tag)
+        element: Any = dataset.get_item(tag)  # typed as a DataElement, and may be a raw one
         if isinstance(element, RawDataElement):  # a sequence too, unless of undefined length
             if element.length != _UNDEFINED_LENGTH and element.length != len(element.value or b""):
                 return True
@@ -162,14 +187,22 @@ def _cut_off(dataset: Dataset) -> bool:
     return False
 
 
-def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
-    """Parse a stream of ``size`` bytes; see :func:`read_header`."""
+def _parse(
+    stream: _Content | _Bounded, size: int, specific_tags: Sequence[str] | None, whole: bool
+) -> Dataset:
+    """Parse a stream.
+
+    :param size: of the file, in bytes.
+    :param specific_tags: keywords of the attributes to read; None for all.
+    :param whole: read to the end, and not the header only.
+    :raises UnreadableError: see :func:`read_header`.
+    """
     start = stream.read(_SMALL_READ)
     if not start:
         raise NotDicomError("empty file")
     preamble = start[128:132] == b"DICM"
     if preamble:
-        start += stream.read(_meta_bytes(start))  # the transfer syntax may stand at its end
+        start += stream.read(_meta_bytes(start))  # the transfer syntax may be at its end
     if not preamble and start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         raise NotDicomError("not DICOM")
     if size > MAX_FILE_BYTES:
@@ -180,10 +213,13 @@ def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
             if DeflatedExplicitVRLittleEndian.encode() in start:
                 _check_inflated_size(stream, start)
             stream.seek(0)
-            stream.items = stream.reads = 0  # what was looked at so far is read again
-            if "specific_tags" in options:
-                options["specific_tags"] = [Tag(name) for name in options["specific_tags"]]
-            dataset = read_partial(stream, force=not preamble, **options)
+            stream.counter.restart()
+            dataset = read_partial(
+                stream,
+                stop_when=None if whole else _beyond_header,
+                force=not preamble,
+                specific_tags=None if specific_tags is None else [Tag(k) for k in specific_tags],
+            )
             if not dataset.get("SOPClassUID"):
                 raise UnreadableError("not a DICOM object, or cut off: it has no SOP Class UID")
             if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom guessed it while reading
@@ -196,16 +232,16 @@ def _parse(stream, size: int, whole: bool = False, **options) -> Dataset:
     except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # a damaged file can raise anything
-        fault = stream.fault or UnreadableError(f"damaged DICOM ({type(error).__name__})")
+        fault = stream.counter.fault or UnreadableError(f"damaged DICOM ({type(error).__name__})")
         raise fault from error
 
 
 def _meta_bytes(start: bytes) -> int:
-    """Return how many bytes behind ``start`` may belong to the meta information (PS3.10 7.1).
+    """Return how many bytes after ``start`` may belong to the meta information (PS3.10 7.1).
 
-    :raises UnreadableError: it says that it is longer than any.
+    :raises UnreadableError: its stated length is too large.
     """
-    if start[132:136] != b"\x02\x00\x00\x00":  # its length is not told
+    if start[132:136] != b"\x02\x00\x00\x00":  # its length is not stated
         return _MAX_META_BYTES
     length = int.from_bytes(start[140:144], "little")
     if length > _MAX_META_BYTES:
@@ -217,8 +253,8 @@ def _beyond_header(tag: BaseTag, vr: str | None, length: int) -> bool:
     return tag.group in _BULK_GROUPS
 
 
-def _check_inflated_size(stream, start: bytes) -> None:
-    """Refuse a deflated data set (PS3.5 A.5) that would fill the memory, without inflating it all.
+def _check_inflated_size(stream: io.BytesIO | io.BufferedReader, start: bytes) -> None:
+    """Refuse a deflated data set (PS3.5 A.5) that would fill the memory, before holding all of it.
 
     :raises UnreadableError: it grows beyond ``MAX_INFLATED_BYTES``, or has too many items.
     """
@@ -228,7 +264,7 @@ def _check_inflated_size(stream, start: bytes) -> None:
     inflater, grown, items, end = zlib.decompressobj(-zlib.MAX_WBITS), 0, 0, b""
     while not inflater.eof and (packed := inflater.unconsumed_tail or stream.read(_LARGE_READ)):
         part = inflater.decompress(packed, 2**22)
-        items += items_in(part) + items_in(end + part[:3])  # one may be cut in two
+        items += items_in(part) + items_in(end + part[:3])  # an item may be cut in two
         grown, end = grown + len(part), part[-3:]
         if items > MAX_ITEMS:
             raise _too_many_items()

@@ -4,13 +4,16 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from data_prep.core.engine import Failure, Run, here
+from data_prep.core.engine import Run, here
 from data_prep.core.errors import DataError
+from data_prep.core.workers import Failure
 from data_prep.dicom_in.reading import NotDicomError, read_header
 
 _HEADER_TAGS = [
@@ -38,30 +41,35 @@ _HEADER_TAGS = [
 ]
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-"""How the SOP classes of screen shots and dose sheets begin, which some scanners label CT."""
+"""Beginning of the SOP classes of screenshots and dose reports, which some scanners label CT."""
 
 PART_FILES = 100
-"""How many files' headers one job reads: about a patient's."""
+"""Number of files whose headers one job reads: about those of a patient."""
 
 MAX_FRAMES = 2**14
-"""Largest Number of Frames believed."""
+"""Largest Number of Frames accepted."""
 
 MAX_NUMBER = 1e6
-"""Largest number of a geometry or rescaling believed: a kilometre, as mm."""
-
+"""Largest number accepted in a position, spacing or rescaling: in mm, a kilometre."""
 
 _DICOM_SUFFIX = re.compile(r"|\.(dcm|dicom|ima|\d+)", re.IGNORECASE)
-"""A file so named is expected to be DICOM: .dcm, .dicom, .ima, none, or the last part of a UID."""
+"""Suffixes of DICOM files: .dcm, .dicom, .ima, none, or the last part of a UID."""
 
 _OTHER_NAMES = ("LICENSE", "README")
-"""How names begin of what archives put beside the images without a suffix."""
+"""Beginnings of the names of other files without a suffix that archives put beside images."""
 
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """What of one CT slice is needed to place it; a value is None where the header lacks it.
+    """What is needed to place and to read one CT slice; None where the header lacks a value.
 
-    ``frame`` is its index within the file, ``rescale`` its slope and intercept.
+    :param orientation: the six direction cosines of Image Orientation (Patient).
+    :param origin_lps_mm: (3,) Image Position (Patient).
+    :param pixel_spacing_mm: (2,) between rows, then between columns.
+    :param frames: Number of Frames of a file whose frames cannot be placed one by one, else 1.
+    :param samples: Samples per Pixel.
+    :param frame: index of the slice's frame in the file.
+    :param rescale: Rescale Slope and Intercept.
     """
 
     path: Path
@@ -74,7 +82,7 @@ class SliceHeader:
     frames: int
     samples: int
     bytes_missing: int
-    """Of the pixel data that Rows and Columns promise; counted in uncompressed files only."""
+    """By how much the file is too short for its Rows and Columns; uncompressed files only."""
     frame: int = 0
     rescale: tuple[float, float] | None = None
 
@@ -89,16 +97,23 @@ class CtSeries:
 
     @property
     def label(self) -> str:
-        """Name the series and its folder for a message."""
+        """The series and its folder, for a message."""
         return f"CT series {self.series_uid} in {self.slices[0].path.parent}"
 
 
 @dataclass
 class PatientFiles:
-    """All that was found of one patient; ``name`` is raw and never becomes part of a path.
+    """All files that were found for one patient.
 
-    ``source`` is the folder of the CT's first file, or of the first file where there is no CT,
-    from the folder scanned.
+    :param name: Patient ID, or a folder's name if there is none; it is unchecked text, and never
+        becomes part of a path.
+    :param source: folder of the first file of the CT, or of the first file if there is no CT,
+        relative to the scanned folder.
+    :param series: CT series by Series Instance UID.
+    :param folders: all folders that hold files of the patient.
+    :param studies: Study Instance UIDs.
+    :param other_objects: number of DICOM files that are neither CT nor RTSTRUCT nor SEG.
+    :param unreadable: a line "file: reason" for each file in these folders that cannot be read.
     """
 
     name: str
@@ -112,10 +127,10 @@ class PatientFiles:
     unreadable: list[str] = field(default_factory=list)
 
     def absorb(self, other: "PatientFiles") -> None:
-        """Take over the files of another group that is the same person."""
+        """Take over the files of another group that belongs to the same person."""
         for uid, series in other.series.items():
-            ours = self.series.setdefault(uid, CtSeries(uid, series.frame_of_reference_uid))
-            ours.slices += series.slices
+            known = self.series.setdefault(uid, CtSeries(uid, series.frame_of_reference_uid))
+            known.slices += series.slices
         self.structure_paths = sorted(self.structure_paths + other.structure_paths)
         self.seg_paths = sorted(self.seg_paths + other.seg_paths)
         self.folders |= other.folders
@@ -124,8 +139,8 @@ class PatientFiles:
 
 
 @dataclass
-class _Part:
-    """What some of the files are: groups by (kind, name, birth date), and what cannot be read."""
+class _ScanPart:
+    """What one job found: groups by (kind, name, birth date), and files that cannot be read."""
 
     groups: dict[tuple[str, str, str], PatientFiles] = field(default_factory=dict)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
@@ -135,27 +150,30 @@ class _Part:
 def scan(root: Path, run: Run = here) -> tuple[list[PatientFiles], list[str], int]:
     """Read the headers of all files under a folder and group them by patient.
 
-    A patient is a Patient ID; files without one are grouped by the folder below ``root``. Under one
-    ID are two persons where their studies differ and so do their birth dates, which are compared
-    and forgotten.
+    A patient is a Patient ID; files without one are grouped by the folder below ``root``. One ID
+    counts as two patients if both their studies and their birth dates differ. Birth dates are
+    compared and not kept.
 
-    :param run: as of :meth:`data_prep.core.engine.Engine.session`; the result does not depend on
-        it.
-    :return: patients sorted by name, one "file: reason" line for each unreadable file, and the
-        number of other files: neither named as DICOM nor DICOM, such as LICENSE or metadata.csv.
+    :param root: the folder.
+    :param run: how to run jobs, as from :meth:`data_prep.core.engine.Engine.session`; the result
+        does not depend on it.
+    :return: patients sorted by name, a line "file: reason" for each unreadable file, and the number
+        of other files: neither DICOM nor named like DICOM, such as LICENSE or metadata.csv.
     :raises DataError: the folder is absent.
     """
     if not root.is_dir():
-        raise DataError(f"No folder {root}. Give the folder that holds the patients' DICOM files.")
+        raise DataError(f"No folder {root}. Name the folder that holds the patients' DICOM files.")
     paths = list(_files(root))
     jobs = [(root, paths[k : k + PART_FILES]) for k in range(0, len(paths), PART_FILES)]
     parts = dict(run(_scan_part, jobs))
     groups: dict[tuple[str, str, str], PatientFiles] = {}
     unreadable: list[tuple[Path, str]] = []
-    for number, (_, mine) in enumerate(jobs):
+    for number, (_, files) in enumerate(jobs):
         part = parts[number]
         if isinstance(part, Failure):
-            part = _Part(unreadable=[(p, f"{p.relative_to(root)}: {part.reason}") for p in mine])
+            part = _ScanPart(
+                unreadable=[(p, f"{p.relative_to(root)}: {part.reason}") for p in files]
+            )
         for key, group in part.groups.items():
             groups.setdefault(key, PatientFiles(group.name, group.source)).absorb(group)
         unreadable += part.unreadable
@@ -164,17 +182,17 @@ def scan(root: Path, run: Run = here) -> tuple[list[PatientFiles], list[str], in
         for series in list(patient.series.values())[:1]:
             patient.source = series.slices[0].path.parent.relative_to(root).as_posix()
         patient.unreadable = [line for path, line in unreadable if path.parent in patient.folders]
-    others = sum(part.others for part in parts.values() if isinstance(part, _Part))
+    others = sum(part.others for part in parts.values() if isinstance(part, _ScanPart))
     return ordered, [line for _, line in unreadable], others
 
 
-def _scan_part(job: tuple[Path, list[Path]]) -> _Part:
+def _scan_part(job: tuple[Path, list[Path]]) -> _ScanPart:
     """Read the headers of some of the files under a folder.
 
     :param job: the folder and the files.
     """
     root, paths = job
-    part = _Part()
+    part = _ScanPart()
     for path in paths:
         try:
             dataset = read_header(path, specific_tags=_HEADER_TAGS)
@@ -199,15 +217,17 @@ def _scan_part(job: tuple[Path, list[Path]]) -> _Part:
 def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "its header needs more memory than there is"
-    ours = isinstance(error, (DataError, OSError))
-    return str(error) if ours else f"damaged header ({type(error).__name__})"
+    clear = isinstance(error, (DataError, OSError))
+    return str(error) if clear else f"damaged header ({type(error).__name__})"
 
 
 def _persons(groups: dict[tuple[str, str, str], PatientFiles]) -> list[PatientFiles]:
-    """Merge the groups (kind, name, birth date) of one name that are the same person.
+    """Merge the groups of one name that belong to the same person.
 
-    Without a birth date a group belongs to the first that has one; with another one it is another
-    person, unless they share a study.
+    A group without a birth date belongs to the first group that has one. Groups with different
+    birth dates are different persons, unless they share a study.
+
+    :param groups: by (kind, name, birth date).
 
     :return: sorted by name.
     """
@@ -216,12 +236,12 @@ def _persons(groups: dict[tuple[str, str, str], PatientFiles]) -> list[PatientFi
         groups.items(), key=lambda item: (item[0][1], item[0][0], not item[0][2], item[0][2])
     ):
         known = persons.setdefault((kind, name), [])
-        same = [one for one in known if not born or one.studies & group.studies]
+        same = [person for person in known if not born or person.studies & group.studies]
         if same:
             same[0].absorb(group)
         else:
             known.append(group)
-    return [one for known in persons.values() for one in known]
+    return [person for known in persons.values() for person in known]
 
 
 def _named_as_dicom(path: Path) -> bool:
@@ -230,7 +250,7 @@ def _named_as_dicom(path: Path) -> bool:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Yield files in a fixed order; hidden ones and the index of a medium are left out."""
+    """Yield files in a fixed order, without hidden files and DICOMDIR."""
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -246,7 +266,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _add(patient: PatientFiles, path: Path, dataset: Dataset) -> None:
-    """Put one file's header where it belongs."""
+    """Add the header of one file to its patient."""
     modality, sop_class = dataset.get("Modality"), str(dataset.SOPClassUID)
     headers = []
     if modality == "CT" and "LOCALIZER" not in (dataset.get("ImageType") or ()):
@@ -270,28 +290,31 @@ def _slice_headers(path: Path, dataset: Dataset) -> list[SliceHeader]:
 
     A frame's geometry is in the functional groups (PS3.3 C.7.6.16.2), its own or the shared ones.
 
-    :raises DataError: the functional groups are not one for each frame.
+    :raises DataError: the number of functional groups is not that of the frames.
     """
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     samples, frames = (int(dataset.get(k) or 1) for k in ("SamplesPerPixel", "NumberOfFrames"))
     syntax = dataset.file_meta.TransferSyntaxUID
     plain = not syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian
-    promised = rows * columns * samples * frames * int(dataset.get("BitsAllocated") or 16) // 8
-    common = dict(
+    expected_bytes = (
+        rows * columns * samples * frames * int(dataset.get("BitsAllocated") or 16) // 8
+    )
+    placed = partial(
+        _placed,
         path=path,
         sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
         rows=rows,
         columns=columns,
         samples=samples,
-        bytes_missing=max(0, promised - path.stat().st_size) if plain else 0,
+        bytes_missing=max(0, expected_bytes - path.stat().st_size) if plain else 0,
     )
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if not groups:
-        return [SliceHeader(frames=frames, **common, **_placed(dataset, dataset, dataset, dataset))]
+        return [placed(dataset, dataset, dataset, dataset, frames=frames)]
     if len(groups) != frames or frames > MAX_FRAMES:
         raise DataError(
             f"Number of Frames is {frames}, with functional groups of {len(groups)} frames; "
-            f"expected as many of both, and at most {MAX_FRAMES}"
+            f"expected the same number, at most {MAX_FRAMES}"
         )
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     headers = []
@@ -305,35 +328,48 @@ def _slice_headers(path: Path, dataset: Dataset) -> list[SliceHeader]:
                 "PixelValueTransformationSequence",
             )
         )
-        headers.append(SliceHeader(frames=1, frame=index, **common, **_placed(*parts)))
+        headers.append(placed(*parts, frames=1, frame=index))
     return headers
 
 
 def functional_group(name: str, own: Dataset, shared: Dataset) -> Dataset:
-    """Return a frame's item of a functional group, its own or the shared one, or an empty one."""
-    return ((own.get(name) or shared.get(name)) or [Dataset()])[0]
+    """Return the item of a functional group for a frame: its own, the shared or an empty one.
+
+    :param name: keyword of the group's sequence.
+    :param own: the frame's item of Per-Frame Functional Groups Sequence.
+    :param shared: the item of Shared Functional Groups Sequence.
+    """
+    item: Dataset = ((own.get(name) or shared.get(name)) or [Dataset()])[0]
+    return item
 
 
-def _placed(position: Dataset, orientation: Dataset, measures: Dataset, values: Dataset) -> dict:
-    """Return what of a slice's header is a list of numbers, each from the item that has it."""
+def _placed(
+    position: Dataset, orientation: Dataset, measures: Dataset, values: Dataset, **others: Any
+) -> SliceHeader:
+    """Return the header of a slice, its lists of numbers each from the item that has it.
+
+    :param others: the values of :class:`SliceHeader` that are not lists of numbers.
+    :raises DataError: Rescale Slope or Intercept is not a finite number.
+    """
     rescale = None
     if values.get("RescaleSlope") is not None:
         rescale = finite_numbers([values.RescaleSlope, values.get("RescaleIntercept") or 0.0], 2)
         if rescale is None:
-            raise DataError("Rescale Slope or Intercept is no finite number")
-    return dict(
+            raise DataError("Rescale Slope or Intercept is not a finite number")
+    return SliceHeader(
+        **others,
         origin_lps_mm=finite_numbers(position.get("ImagePositionPatient"), 3),
         orientation=finite_numbers(orientation.get("ImageOrientationPatient"), 6),
         pixel_spacing_mm=finite_numbers(measures.get("PixelSpacing"), 2),
-        rescale=rescale,
+        rescale=(rescale[0], rescale[1]) if rescale else None,
     )
 
 
-def finite_numbers(value, count: int) -> tuple[float, ...] | None:
-    """Return ``count`` floats of at most ``MAX_NUMBER``, or None for anything else."""
+def finite_numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    """Return ``count`` floats of magnitude at most ``MAX_NUMBER``, or None for anything else."""
     try:
         found = tuple(float(number) for number in value)
     except (TypeError, ValueError):
         return None
     sound = len(found) == count and all(abs(number) <= MAX_NUMBER for number in found)
-    return found if sound else None  # NaN is not below either
+    return found if sound else None  # NaN is not sound: no comparison with it is true

@@ -1,4 +1,4 @@
-"""DICOM SEG: the list of segments, and the frames of one as a mask on a CT's grid."""
+"""Read a DICOM SEG: the list of segments, and one segment as a mask on a CT's grid."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from data_prep.core import geometry
+from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
 from data_prep.core.identity import MANUFACTURER
 from data_prep.dicom_in.contours import SAME_PLANE_TOLERANCE, planes_of
@@ -21,10 +22,10 @@ from data_prep.dicom_in.series_checks import MAX_MATRIX
 from data_prep.dicom_in.slice_layout import spread_masks
 
 FRACTION_THRESHOLD = 0.5
-"""A pixel of a fractional segment belongs to it from this share of the maximum upward."""
+"""A pixel belongs to a fractional segment if its value is at least this share of the maximum."""
 
 PIXEL_TOLERANCE = 0.1
-"""Largest distance of a segmentation's pixel centre from one of the CT, in CT pixels."""
+"""Largest distance between the pixel centres of a segmentation and of the CT, in CT pixels."""
 
 _LISTING_TAGS = [
     "SOPClassUID",
@@ -35,10 +36,21 @@ _LISTING_TAGS = [
     "Manufacturer",
 ]
 
+# warnings of build_mask: "{}" is the number of frames or pixels
+_OUT_OF_RANGE = "left out {} outside the CT's range of slices."
+_BETWEEN_SLICES = "left out {} between slices, beside a nearer frame."
+_ON_INTERPOLATED = "put {} on an interpolated slice, where the CT lacks a real one."
+_PIXELS_OUTSIDE = "left out {} outside the image."
+
 
 @dataclass
 class Segmentation:
-    """A DICOM SEG file (PS3.3 A.51): its segments, and which images it says it was drawn on."""
+    """A DICOM SEG file (PS3.3 A.51): its segments and its references to images.
+
+    :param candidates: its segments.
+    :param series_uids: Series Instance UIDs that it references.
+    :param sop_uids: SOP Instance UIDs that it references.
+    """
 
     path: Path
     sop_instance_uid: str
@@ -48,33 +60,44 @@ class Segmentation:
     sop_uids: frozenset[str]
 
     def references(self, segment: Candidate) -> tuple[frozenset[str], frozenset[str], str]:
-        """Return Series, SOP Instance and Frame of Reference UIDs that tie a segment to a CT."""
+        """Return Series, SOP Instance and Frame of Reference UIDs that link a segment to a CT."""
         return self.series_uids, self.sop_uids, self.frame_of_reference_uid
 
     @cached_property
     def content(self) -> tuple[Dataset, str]:
-        """Return the whole data set and the file's SHA-256 digest, read when first asked for."""
+        """The whole data set and the SHA-256 digest of the file, read at the first access."""
         return read_whole(self.path)
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """A frame of a segment, and where it lies relative to the nearest plane of the CT."""
+
+    distance_mm: float
+    position_mm: float
+    index: int
+    affine_lps: np.ndarray
+
+
 def list_segments(path: Path) -> Segmentation:
-    """Read which segments a DICOM SEG has, and no pixels.
+    """Read the list of segments and the references to images of a DICOM SEG, but no pixels.
 
     :raises DataError: the file is damaged.
     """
     with damage_named(f"DICOM SEG {path}"):
         dataset = read_header(path, specific_tags=_LISTING_TAGS)
-        series_uids, sop_uids = set(), set()
+        series_uids: set[str] = set()
+        sop_uids: set[str] = set()
         for series in dataset.get("ReferencedSeriesSequence") or ():
             series_uids.add(str(series.get("SeriesInstanceUID") or ""))
             for image in series.get("ReferencedInstanceSequence") or ():
                 sop_uids.add(str(image.get("ReferencedSOPInstanceUID") or ""))
-        ours = dataset.get("Manufacturer") == MANUFACTURER
+        from_model = dataset.get("Manufacturer") == MANUFACTURER
         return Segmentation(
             path=path,
             sop_instance_uid=str(dataset.get("SOPInstanceUID") or path),
             candidates=tuple(
-                _candidate(path, item, ours) for item in dataset.get("SegmentSequence") or ()
+                _candidate(path, item, from_model) for item in dataset.get("SegmentSequence") or ()
             ),
             frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID") or ""),
             series_uids=frozenset(series_uids - {""}),
@@ -82,32 +105,26 @@ def list_segments(path: Path) -> Segmentation:
         )
 
 
-def _candidate(path: Path, item: Dataset, ours: bool) -> Candidate:
-    """Return a segment; what a model of ours drew goes by its label alone.
+def _candidate(path: Path, item: Dataset, from_model: bool) -> Candidate:
+    """Return a segment; one that this software's models drew is found by its label alone.
 
-    Its type is a primary neoplasm, and by that it would be taken for a reference to train on.
+    Its property type is a primary neoplasm, by which a rule would take it for a reference label.
     """
     kind = (item.get("SegmentedPropertyTypeCodeSequence") or [Dataset()])[0]
-    names = (
-        str(text or "").strip()
-        for text in (
-            item.get("SegmentLabel"),
-            kind.get("CodeMeaning"),
-            item.get("SegmentDescription"),
-        )
-    )
-    names = list(dict.fromkeys(name for name in names if name)) or [""]
-    aliases = () if ours else tuple(names[1:])
+    texts = (item.get("SegmentLabel"), kind.get("CodeMeaning"), item.get("SegmentDescription"))
+    stripped = (str(text or "").strip() for text in texts)
+    names = list(dict.fromkeys(name for name in stripped if name)) or [""]
+    aliases = () if from_model else tuple(names[1:])
     return Candidate("SEG", path, int(item.SegmentNumber), names[0], aliases)
 
 
 def build_mask(
     volume: Volume, segmentation: Segmentation, segment: Candidate
 ) -> tuple[np.ndarray, list[str]]:
-    """Put a segment's frames on the CT's own grid, each by its Image Position (Patient).
+    """Put the frames of a segment on the CT's own grid, each by its Image Position (Patient).
 
     :return: bool (x, y, z) of the volume's shape, x fastest in memory, and warnings.
-    :raises DataError: another frame of reference, another pixel grid, or damaged.
+    :raises DataError: the frame of reference or the pixel grid differs, or the file is damaged.
     :raises EmptyRoiError: the mask would be empty.
     """
     where = f"DICOM SEG {segmentation.path}, segment {segment.name}"
@@ -116,87 +133,95 @@ def build_mask(
         dataset, _ = segmentation.content
         frames = _frames(dataset, segment.number, where)
         pixels = _reader(dataset, where)
-    planes, counts, by_plane = planes_of(volume), Counter(), {}
+    planes = planes_of(volume)
+    left_out: Counter[tuple[str, str]] = Counter()
+    by_plane: dict[int, list[_Frame]] = {}
     for index, affine_lps in frames:
         position_mm = float(affine_lps[:3, 3] @ volume.normal)
         if planes.holds(position_mm):
             k, distance_mm = planes.nearest(position_mm)
-            by_plane.setdefault(k, []).append((distance_mm, position_mm, index, affine_lps))
+            by_plane.setdefault(k, []).append(_Frame(distance_mm, position_mm, index, affine_lps))
         else:
             with damage_named(where):
                 outside = pixels(index, segment.number).any()
-            counts["frames lie outside the CT's range of slices and were left out"] += outside
+            left_out[_OUT_OF_RANGE, "frame"] += int(outside)
     masks = {}
-    for k, entries in by_plane.items():
+    for k, on_plane in by_plane.items():
         mask = _draw_plane(
-            entries, lambda index: pixels(index, segment.number), volume, counts, where
+            on_plane, lambda index: pixels(index, segment.number), volume, left_out, where
         )
         if mask is not None:
             masks[k] = mask
-    counts["frames lie where the CT lacks a slice and were put on the interpolated one"] += sum(
-        not planes.real[k] for k in masks
-    )
-    warnings = [f"Segment {segment.name}: {n} {what}." for what, n in counts.items() if n]
+    left_out[_ON_INTERPOLATED, "frame"] += sum(not planes.real[k] for k in masks)
+    warnings = [
+        f"Segment {segment.name}: {text.format(count_of(n, noun))}"
+        for (text, noun), n in left_out.items()
+        if n
+    ]
     if not any(mask.any() for mask in masks.values()):
         raise EmptyRoiError(
-            f"{where}: {len(frames)} frames mark no pixel of the CT. {' '.join(warnings)} Check "
-            "that the segmentation belongs to this CT."
+            f"{where}: no pixel of the CT marked in {count_of(len(frames), 'frame')}. "
+            f"{' '.join(warnings)} Check that the segmentation belongs to this CT."
         )
-    spacing_mm = tuple(geometry.spacing_mm(volume.affine_lps)[:2])
-    return spread_masks(masks, planes, volume.array.shape[:2], spacing_mm), warnings
+    dx, dy, _ = geometry.spacing_mm(volume.affine_lps).tolist()
+    width, height, _ = volume.array.shape
+    return spread_masks(masks, planes, (width, height), (dx, dy)), warnings
 
 
 def _draw_plane(
-    entries: list[tuple[float, float, int, np.ndarray]],
+    frames: list[_Frame],
     pixels: Callable[[int], np.ndarray],
     volume: Volume,
-    counts: Counter,
+    counts: Counter[tuple[str, str]],
     where: str,
 ) -> np.ndarray | None:
-    """Unite the frames at the position nearest to a plane, one in memory at a time.
+    """Unite the frames at the position nearest to a plane, with one in memory at a time.
 
-    Frames without a pixel are none: some writers store them for all slices.
+    Frames without a pixel are ignored: some software stores them for all slices.
 
-    :param entries: distance to the plane, position along the normal, index and affine of each.
-    :param counts: what was left out is added.
+    :param frames: those that are nearest to the plane.
+    :param pixels: from the index of a frame to bool (rows, columns).
+    :param counts: numbers by warning and noun; what is left out is added.
     :return: bool (x, y), or None where no frame has a pixel.
     """
     tolerance_mm = SAME_PLANE_TOLERANCE * volume.layout.step_mm
     mask, nearest_mm = None, 0.0
-    for _, position_mm, index, affine_lps in sorted(entries, key=lambda entry: entry[0]):
+    for frame in sorted(frames, key=lambda frame: frame.distance_mm):
         with damage_named(where):
-            drawn = pixels(index)
+            drawn = pixels(frame.index)
         if not drawn.any():
             continue
         if mask is None:
-            mask, nearest_mm = np.zeros(volume.array.shape[:2], bool), position_mm
-        if abs(position_mm - nearest_mm) > tolerance_mm:
-            counts["frames lie between slices, beside a nearer one, and were left out"] += 1
+            mask, nearest_mm = np.zeros(volume.array.shape[:2], bool), frame.position_mm
+        if abs(frame.position_mm - nearest_mm) > tolerance_mm:
+            counts[_BETWEEN_SLICES, "frame"] += 1
             continue
-        placed, outside = place_frame(drawn, affine_lps, volume, where)
+        placed, outside = place_frame(drawn, frame.affine_lps, volume, where)
         mask |= placed
-        counts["pixels lie outside the image; the mask ends there"] += outside
+        counts[_PIXELS_OUTSIDE, "pixel"] += outside
     return mask
 
 
 def _check_frame(volume: Volume, segmentation: Segmentation, where: str) -> None:
     """Refuse a segmentation in another frame of reference than the CT's.
 
-    :raises DataError: see there.
+    :raises DataError: the frames differ.
     """
     found = segmentation.frame_of_reference_uid
     if found != volume.frame_of_reference_uid or not found:
         raise DataError(
             f"{where}: frame of reference is {found or 'not given'}, expected the CT's "
-            f"{volume.frame_of_reference_uid or '(not given either)'}. Its millimetres belong to "
+            f"{volume.frame_of_reference_uid or '(not given either)'}. Its coordinates belong to "
             "another scan; use the segmentation that was made on this CT."
         )
 
 
 def _frames(dataset: Dataset, number: int, where: str) -> list[tuple[int, np.ndarray]]:
-    """Return index and 4x4 affine (LPS, of pixel column and row) of each frame of a segment.
+    """Return the index and the affine of each frame of a segment.
 
-    :raises DataError: a frame cannot be placed, or there are not as many as announced.
+    :param number: Segment Number.
+    :return: pairs of an index and a 4x4 affine, (column, row, 0) to LPS mm.
+    :raises DataError: a frame cannot be placed, or their number is not the stated one.
     """
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     count = int(dataset.get("NumberOfFrames") or 1)
@@ -205,8 +230,9 @@ def _frames(dataset: Dataset, number: int, where: str) -> list[tuple[int, np.nda
         0 < count == len(groups) <= MAX_FRAMES
     ):
         raise DataError(
-            f"{where}: {count} frames of {columns} x {rows} pixels with {len(groups)} positions, "
-            f"expected as many of both and at most {MAX_MATRIX} pixels. Fetch the file again."
+            f"{where}: {count_of(count, 'frame')} of {columns} x {rows} pixels with "
+            f"{count_of(len(groups), 'position')}, expected the same number, at most {MAX_FRAMES}, "
+            f"and at most {MAX_MATRIX} x {MAX_MATRIX} pixels. Fetch the file again."
         )
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     labelmap = dataset.get("SegmentationType") == "LABELMAP"  # each frame has all segments
@@ -221,21 +247,26 @@ def _frames(dataset: Dataset, number: int, where: str) -> list[tuple[int, np.nda
         origin = finite_numbers(position.get("ImagePositionPatient"), 3)
         orientation = finite_numbers(axes.get("ImageOrientationPatient"), 6)
         spacing_mm = finite_numbers(measures.get("PixelSpacing"), 2)
-        if None in (origin, orientation, spacing_mm):
+        if origin is None or orientation is None or spacing_mm is None:
             raise DataError(
                 f"{where}: frame {index + 1} has no usable position, orientation or pixel spacing. "
                 "Fetch the file again."
             )
-        orientation = np.array(orientation)
-        normal = np.cross(orientation[:3], orientation[3:])
-        frames.append((index, geometry.affine_from_slices(orientation, spacing_mm, origin, normal)))
+        cosines = np.array(orientation)
+        affine_lps = geometry.affine_from_slices(
+            orientation=cosines,
+            pixel_spacing_mm=np.array(spacing_mm),
+            origin_lps_mm=np.array(origin),
+            step_lps_mm=np.cross(cosines[:3], cosines[3:]),
+        )
+        frames.append((index, affine_lps))
     return frames
 
 
-def _reader(dataset: Dataset, where: str):
-    """Return a function from a frame's index and a segment's number to bool (rows, columns).
+def _reader(dataset: Dataset, where: str) -> Callable[[int, int], np.ndarray]:
+    """Return a function from the index of a frame and a Segment Number to bool (rows, columns).
 
-    :raises DataError: there are fewer pixels than announced.
+    :raises DataError: there are fewer pixels than stated.
     """
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     size, count = rows * columns, int(dataset.get("NumberOfFrames") or 1)
@@ -245,12 +276,13 @@ def _reader(dataset: Dataset, where: str):
     needed = (size * count * bits + 7) // 8
     if not encapsulated and len(data) < needed:
         raise DataError(
-            f"{where}: {len(data)} bytes of pixels, expected {needed}. Fetch the file again."
+            f"{where}: {count_of(len(data), 'byte')} of pixel data, expected {needed}. Fetch the "
+            "file again."
         )
     if bits == 1 and not encapsulated:  # packed without a gap between frames (PS3.5 8.1.1)
         packed = np.frombuffer(data, np.uint8)
 
-        def binary(index, number):
+        def binary(index: int, number: int) -> np.ndarray:
             first, last = index * size, (index + 1) * size
             cut = np.unpackbits(packed[first // 8 : -(-last // 8)], bitorder="little")
             return cut[first % 8 :][:size].reshape(rows, columns).astype(bool)
@@ -271,12 +303,12 @@ def _reader(dataset: Dataset, where: str):
 def place_frame(
     drawn: np.ndarray, affine_lps: np.ndarray, volume: Volume, where: str
 ) -> tuple[np.ndarray, int]:
-    """Put a frame's pixels on the CT's pixels, whichever way its rows and columns run.
+    """Put the pixels of a frame on those of the CT, in whatever direction its rows and columns run.
 
     :param drawn: bool (rows, columns).
-    :param affine_lps: maps (column, row, 0) of the frame to LPS mm.
+    :param affine_lps: (4, 4), (column, row, 0) of the frame to LPS mm.
     :return: bool (x, y) of a slice, and the number of pixels that lie outside it.
-    :raises DataError: the frame's pixels are not the CT's.
+    :raises DataError: the pixels of the frame are not those of the CT.
     """
     shape = volume.array.shape[:2]
     row, column = np.nonzero(drawn)
@@ -287,8 +319,8 @@ def place_frame(
     level = np.abs(corners @ to_ct[2, :2]).max()
     if apart > PIXEL_TOLERANCE or level > PIXEL_TOLERANCE or abs(np.linalg.det(turn)) != 1:
         raise DataError(
-            f"{where}: its pixels are not those of the CT, expected at most {PIXEL_TOLERANCE} "
-            f"pixels apart, found {max(apart, level):.2f}. Resample it to the CT first."
+            f"{where}: its pixels are not those of the CT: up to {max(apart, level):.2f} pixels "
+            f"apart, expected at most {PIXEL_TOLERANCE}. Resample it to the grid of the CT first."
         )
     place = (np.column_stack([column, row]) @ turn.T + offset).astype(int)
     inside = ((place >= 0) & (place < shape)).all(axis=1)

@@ -1,32 +1,38 @@
-"""Choose a patient's CT series, check it slice by slice, and read it as a volume."""
+"""Choose the CT series of a patient, check it slice by slice, and read it as a volume."""
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from data_prep.core import geometry
+from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
 from data_prep.dicom_in import series_checks
 from data_prep.dicom_in.scan import CtSeries, SliceHeader
 from data_prep.dicom_in.slice_layout import SliceLayout, spread_image
 
 MAX_STRAYS = 3
-"""Slices of a series that may be left out for an orientation of their own: localizers that do not
-say so."""
+"""Number of slices of another orientation that may be left out of a series: localizers whose header
+does not say that they are."""
 
 
 @dataclass(frozen=True)
 class Volume:
     """A CT on a regular grid, and the real slices that it was made of.
 
-    ``array`` is int16 (x, y, z) in Hounsfield units, ``affine_lps`` maps a voxel's index to its
-    centre; its third column is sheared where a tilted gantry was accepted. ``slice_positions_mm``
-    (slices,) are the real positions along ``normal`` in rising order, ``layout`` says where on the
-    grid they lie.
+    :param array: int16 (x, y, z) in Hounsfield units.
+    :param affine_lps: (4, 4), voxel indices to LPS mm; its third column is sheared if a tilted
+        gantry was accepted.
+    :param normal: (3,) unit normal of the slices, LPS.
+    :param slice_positions_mm: (slices,) positions of the real slices along the normal, rising.
+    :param layout: where on the grid the real slices lie.
+    :param sop_instance_uids: of the real slices, in the order of their positions.
     """
 
     array: np.ndarray
@@ -41,16 +47,16 @@ class Volume:
     """SHA-256 of each file that was read."""
     warnings: tuple[str, ...] = ()
     upright: bool = True
-    """False once it was resampled from an oblique grid, of which the positions still speak."""
+    """False if it was resampled from an oblique grid, to which the positions still refer."""
 
     @property
     def interpolated(self) -> np.ndarray:
-        """Return which grid slices are no real slice, bool (z,)."""
+        """Return which slices of the grid are not real slices, bool (z,)."""
         return ~self.layout.real if self.upright else np.ones(self.array.shape[2], bool)
 
     @property
     def gaps(self) -> list[tuple[float, float]]:
-        """Return the positions in mm before and after each step that is not the common one."""
+        """Return the positions in mm before and after each uneven step."""
         return geometry.uneven_steps(self.slice_positions_mm)
 
 
@@ -62,31 +68,36 @@ def choose_series(
 ) -> CtSeries:
     """Return the CT series that a structure set was drawn on.
 
-    First the one whose Series Instance UID is referenced, then the one holding referenced slices,
-    then the one with the same Frame of Reference UID; a patient's only series needs no reference.
+    First the series whose Series Instance UID is referenced, then the one that holds referenced
+    slices, then the one with the same Frame of Reference UID. The only series of a patient needs no
+    reference.
 
+    :param series: all CT series of a patient.
+    :param series_uids: Series Instance UIDs that the structure set references.
+    :param sop_uids: SOP Instance UIDs that it references.
+    :param frame_uid: its Frame of Reference UID.
     :raises DataError: there is none, or more than one fits.
     """
     if not series:
         raise DataError("No CT slice was found for this patient. Add the CT to its folder.")
-    rules = (
-        lambda one: one.series_uid in series_uids,
-        lambda one: any(header.sop_instance_uid in sop_uids for header in one.slices),
-        lambda one: one.frame_of_reference_uid != "" and one.frame_of_reference_uid == frame_uid,
+    rules: tuple[Callable[[CtSeries], bool], ...] = (
+        lambda ct: ct.series_uid in series_uids,
+        lambda ct: any(header.sop_instance_uid in sop_uids for header in ct.slices),
+        lambda ct: ct.frame_of_reference_uid != "" and ct.frame_of_reference_uid == frame_uid,
     )
     for rule in rules:
-        fitting = [one for one in series if rule(one)]
+        fitting = [ct for ct in series if rule(ct)]
         series = fitting or series
         if len(fitting) == 1:
             break
-    stacks = [one for one in series if len(one.slices) > 1]
-    if stacks:  # a series of one slice is a localizer, or is refused for it
+    stacks = [ct for ct in series if len(ct.slices) > 1]
+    if stacks:  # a series of one slice is a localizer, or would be refused
         series = stacks
     if len(series) > 1:
-        found = "; ".join(f"{one.label} ({len(one.slices)} slices)" for one in series)
+        found = "; ".join(f"{ct.label} ({count_of(len(ct.slices), 'slice')})" for ct in series)
         raise DataError(
             f"Ambiguous: expected one CT series, found {len(series)} that fit equally: {found}. "
-            "Keep the one that was contoured and move the others out of the folder."
+            "Keep the series that was contoured and move the others out of the folder."
         )
     return series[0]
 
@@ -97,8 +108,9 @@ def read_volume(series: CtSeries, resample_oblique: bool = False) -> Volume:
     Slices are ordered by Image Position (Patient) along the normal (PS3.3 C.7.6.2.1.1), never by
     file name or Instance Number.
 
-    :param resample_oblique: accept a tilted gantry and axes off the patient's; the volume's affine
-        is then off them too (:mod:`data_prep.dicom_in.upright`).
+    :param resample_oblique: accept a tilted gantry and axes that are not those of the patient; the
+        axes of the volume are then not those of the patient either
+        (:mod:`data_prep.dicom_in.upright` resamples it).
     :raises DataError: the slices do not make one volume.
     """
     slices, notes = _without_copies(series)
@@ -108,7 +120,7 @@ def read_volume(series: CtSeries, resample_oblique: bool = False) -> Volume:
     series_checks.check_alike(series.label, slices)
     orientation = np.array(slices[0].orientation)
     normal = geometry.slice_normal(orientation)
-    slices.sort(key=lambda header: float(np.dot(header.origin_lps_mm, normal)))
+    slices.sort(key=lambda header: float(np.array(header.origin_lps_mm) @ normal))
     origins_lps_mm = np.array([header.origin_lps_mm for header in slices])
     positions_mm = origins_lps_mm @ normal
     series_checks.check_positions(series.label, slices, positions_mm)
@@ -119,7 +131,8 @@ def read_volume(series: CtSeries, resample_oblique: bool = False) -> Volume:
     series_checks.check_size(series.label, slices, layout)
     stack, unscaled, digests = _read_stack(slices)
     if unscaled:
-        notes.append(f"{unscaled} slices have no Rescale Slope: stored values were taken as HU.")
+        lacking = count_of(unscaled, "slice")
+        notes.append(f"{lacking} without Rescale Slope: stored values were taken as HU.")
     return Volume(
         array=spread_image(stack, layout).T,
         affine_lps=geometry.affine_from_slices(
@@ -142,7 +155,8 @@ def read_volume(series: CtSeries, resample_oblique: bool = False) -> Volume:
 def _read_stack(slices: list[SliceHeader]) -> tuple[np.ndarray, int, tuple[tuple[Path, str], ...]]:
     """Read all slices, each file once.
 
-    :return: int16 (slices, rows, columns) in HU, how many were not rescaled, the files' digests.
+    :return: int16 (slices, rows, columns) in HU, the number of slices without a rescaling, and the
+        path and SHA-256 digest of each file.
     """
     from data_prep.dicom_in.pixels import read_hu
 
@@ -161,26 +175,39 @@ def _read_stack(slices: list[SliceHeader]) -> tuple[np.ndarray, int, tuple[tuple
 
 
 def _without_copies(series: CtSeries) -> tuple[list[SliceHeader], list[str]]:
-    """Leave out files that are byte for byte one already found (a download made twice)."""
-    kept: dict[tuple, list[SliceHeader]] = {}
+    """Leave out files whose bytes equal those of another file (a download made twice).
+
+    :return: the slices kept, and warnings.
+    """
+    kept: dict[tuple[Any, ...], list[SliceHeader]] = {}
     copies = set()
-    digest = cache(lambda path: hashlib.sha256(path.read_bytes()).digest())
+
+    @cache
+    def digest(path: Path) -> bytes:
+        return hashlib.sha256(path.read_bytes()).digest()
+
     for header in series.slices:
         same = kept.setdefault((header.sop_instance_uid, header.frame, header.origin_lps_mm), [])
         if any(digest(header.path) == digest(other.path) for other in same):
             copies.add(header.path)
         else:
             same.append(header)
-    notes = [f"{len(copies)} files are copies of others and were left out."] if copies else []
+    notes = []
+    if copies:
+        notes.append(f"Left out {count_of(len(copies), 'file')} with the same content as others.")
     return [header for same in kept.values() for header in same], notes
 
 
 def _without_strays(slices: list[SliceHeader]) -> tuple[list[SliceHeader], list[str]]:
-    """Leave out the few slices whose orientation is not that of nearly all: stray localizers."""
-    rounded = [tuple(np.round(header.orientation, 2) + 0.0) for header in slices]
+    """Leave out a few slices whose orientation is not that of most: stray localizers.
+
+    :return: the slices kept, and warnings.
+    """
+    # + 0.0 turns -0.0 into 0.0
+    rounded = [tuple(np.round(np.array(header.orientation), 2) + 0.0) for header in slices]
     common, count = Counter(rounded).most_common(1)[0]
     strays = len(slices) - count
     if not 0 < strays <= min(MAX_STRAYS, count // 3):
         return slices, []
-    kept = [header for header, one in zip(slices, rounded, strict=True) if one == common]
-    return kept, [f"{strays} slices of another orientation (localizers) were left out."]
+    kept = [header for header, found in zip(slices, rounded, strict=True) if found == common]
+    return kept, [f"Left out {count_of(strays, 'slice')} of another orientation (localizers)."]

@@ -1,7 +1,7 @@
-"""Slices that are not evenly spaced: a regular grid for them, and what lies between two of them.
+"""Put slices that are not evenly spaced on a regular grid, and interpolate between them.
 
-Real slices keep their positions. Where slices are missing, the grid has their places too, and what
-belongs there is interpolated; where steps are mixed, all is interpolated between the real slices.
+Real slices keep their positions. Where slices are missing, the grid has their places too, and they
+are interpolated; where steps are mixed, all of the grid is interpolated between the real slices.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,21 @@ import numpy as np
 from data_prep.core import geometry
 
 MAX_FILLED_SHARE = 0.5
-"""Largest share of a grid's slices that may be interpolated: more would be invention. The worst
-series of NSCLC-Radiomics lacks 16 of 103 slices."""
+"""Largest share of a grid's slices that may be interpolated: with more, most of the volume would
+not be measured. The worst series of NSCLC-Radiomics lacks 16 of 103 slices."""
 
 _ON_A_SLICE = 1e-6
 
 
 @dataclass(frozen=True)
 class SliceLayout:
-    """A regular grid of ``size`` slices along the normal, and the real slices on it.
+    """A regular grid of slices along the normal, and the real slices on it.
 
-    ``places`` (real slices,) are their positions in steps from the first slice; they are whole
-    numbers unless the steps are ``mixed``.
+    :param step_mm: slice spacing of the grid.
+    :param size: number of slices of the grid.
+    :param places: (real slices,) their positions in steps from the first slice; whole numbers
+        unless the steps are mixed.
+    :param mixed: True if the steps between real slices are not multiples of one step.
     """
 
     step_mm: float
@@ -48,11 +51,11 @@ class SliceLayout:
 def slice_layout(positions_mm: np.ndarray) -> SliceLayout | None:
     """Find the regular grid of sorted slice positions.
 
-    Where all steps are multiples of the common one, within the tolerances of
+    If all steps are multiples of the most common one, within the tolerances of
     :mod:`data_prep.core.geometry`, slices are missing; else the steps are mixed and the grid has
     their median.
 
-    :param positions_mm: (slices,) rising, two at least.
+    :param positions_mm: (slices,) rising, at least two.
     :return: None where more than ``MAX_FILLED_SHARE`` of the grid would be interpolated.
     """
     steps = np.diff(positions_mm)
@@ -79,9 +82,10 @@ def slice_layout(positions_mm: np.ndarray) -> SliceLayout | None:
 
 
 def neighbours(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each grid slice the slice below it, and the share of the one above.
+    """Return for each grid slice the slice below it, and the weight of the slice above.
 
-    :param places: (slices,) rising positions in grid steps, two at least.
+    :param places: (slices,) rising positions in grid steps, at least two.
+    :param size: number of slices of the grid.
     :return: ``below`` int (size,), an index of ``places`` up to the last but one, and ``share``
         (size,) within [0, 1]: exactly 0 or 1 on a slice, and beyond the ends.
     """
@@ -96,10 +100,10 @@ def neighbours(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spread_image(stack: np.ndarray, layout: SliceLayout) -> np.ndarray:
-    """Put real slices on the regular grid, linearly interpolated between.
+    """Put real slices on the regular grid, interpolated linearly between them.
 
     :param stack: int16 (real slices, y, x).
-    :return: int16 (size, y, x); ``stack`` itself where it is the grid already.
+    :return: int16 (size, y, x); ``stack`` itself where it already is the grid.
     """
     below, share = neighbours(layout.places, layout.size)
     if layout.size == len(stack) and layout.real.all():
@@ -119,11 +123,12 @@ def between(
     """Interpolate a region between two planes, by its shape.
 
     Signed distances to the border are mixed linearly (Raya and Udupa 1990, "Shape-based
-    interpolation of multidimensional objects"). Where only one plane has the region, it reaches
-    halfway, as a slice's region always does.
+    interpolation of multidimensional objects"). If only one plane has the region, it reaches
+    halfway to the other, as the region of a slice always does.
 
-    :param low: bool (x, y); ``high`` the same at the next plane.
-    :param share: 0 at ``low``, 1 at ``high``.
+    :param low: bool (x, y), the region on the lower plane.
+    :param high: bool (x, y), the region on the next plane.
+    :param share: position between them, 0 at ``low``, 1 at ``high``.
     :param spacing_mm: of the pixels, along x and y.
     :return: bool (x, y).
     """
@@ -138,21 +143,24 @@ def between(
         for found in (np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0)))
     )
     signed = []
-    for one in (np.pad(low[box], 1), np.pad(high[box], 1)):
-        inside, outside = (distance_transform_edt(part, spacing_mm) for part in (one, ~one))
+    for region in (np.pad(low[box], 1), np.pad(high[box], 1)):
+        inside, outside = (distance_transform_edt(part, spacing_mm) for part in (region, ~region))
         half_mm = min(spacing_mm) / 2  # the border runs between the centres that are measured to
-        signed.append(np.where(one, inside - half_mm, half_mm - outside))
+        signed.append(np.where(region, inside - half_mm, half_mm - outside))
     mixed = (1 - share) * signed[0] + share * signed[1]
     result[box] = mixed[1:-1, 1:-1] > 0
     return result
 
 
 @dataclass(frozen=True)
-class Planes:
-    """Where regions can be drawn: the real slices, and the places at which slices are missing.
+class DrawingPlanes:
+    """The planes that regions can be drawn on: the real slices, and the places of missing slices.
 
-    All are (planes,) in rising order: ``positions_mm`` along the normal, ``places`` in steps of the
-    grid, ``real`` False where a slice is missing, ``uids`` the SOP Instance UIDs, empty there.
+    :param positions_mm: (planes,) rising, along the normal.
+    :param places: (planes,) in steps of the grid.
+    :param real: bool (planes,), False where a slice is missing.
+    :param uids: SOP Instance UID of each plane, empty where a slice is missing.
+    :param layout: the grid of the series.
     """
 
     positions_mm: np.ndarray
@@ -168,16 +176,20 @@ class Planes:
         return index, float(distances[index])
 
     def holds(self, position_mm: float) -> bool:
-        """Tell whether a position is within the slices, each half a step thick on either side."""
+        """Tell whether a position is within the slices, each half a step thick on both sides."""
         reach_mm = self.layout.step_mm * (0.5 + _ON_A_SLICE)
         low, high = self.positions_mm[0] - reach_mm, self.positions_mm[-1] + reach_mm
         return bool(low <= position_mm <= high)
 
 
-def drawing_planes(positions_mm: np.ndarray, uids: tuple[str, ...], layout: SliceLayout) -> Planes:
+def drawing_planes(
+    positions_mm: np.ndarray, uids: tuple[str, ...], layout: SliceLayout
+) -> DrawingPlanes:
     """Return the planes of a series.
 
-    :param positions_mm: (slices,) of the real slices, rising; ``uids`` theirs.
+    :param positions_mm: (slices,) of the real slices, rising.
+    :param uids: SOP Instance UIDs of the real slices.
+    :param layout: the grid of the series.
     """
     missing = np.flatnonzero(~layout.real) if not layout.mixed else np.array([], int)
     places = np.r_[layout.places, missing]
@@ -185,31 +197,36 @@ def drawing_planes(positions_mm: np.ndarray, uids: tuple[str, ...], layout: Slic
     all_mm = np.r_[positions_mm, positions_mm[0] + missing * layout.step_mm]
     all_uids = (*uids, *[""] * len(missing))
     real = order < len(positions_mm)
-    return Planes(all_mm[order], places[order], real, tuple(all_uids[k] for k in order), layout)
+    return DrawingPlanes(
+        all_mm[order], places[order], real, tuple(all_uids[k] for k in order), layout
+    )
 
 
 def spread_masks(
     masks: dict[int, np.ndarray],
-    planes: Planes,
+    planes: DrawingPlanes,
     shape: tuple[int, int],
     spacing_mm: tuple[float, float],
 ) -> np.ndarray:
-    """Put regions drawn on planes on the regular grid, and interpolate those of the others.
+    """Put regions drawn on planes on the regular grid, and interpolate between them.
 
-    :param masks: bool (x, y) by the plane's index; a real slice without one is empty, a missing
-        slice without one is interpolated.
+    :param masks: bool (x, y) by the plane's index; a real slice without a mask is empty, a missing
+        slice without a mask is interpolated.
+    :param shape: (x, y) of a slice.
+    :param spacing_mm: of the pixels, along x and y.
     :return: bool (x, y, z), x fastest in memory.
     """
     known = [k for k, real in enumerate(planes.real) if real or k in masks]
     below, share = neighbours(planes.places[known], planes.layout.size)
     volume = np.zeros((planes.layout.size, *shape[::-1]), bool).T
     empty = np.zeros(shape, bool)
-    for k, (low, t) in enumerate(zip(below, share, strict=True)):
-        pair = [masks.get(known[low]), masks.get(known[low + 1])]
+    for k, (index, t) in enumerate(zip(below, share, strict=True)):
+        low, high = masks.get(known[index]), masks.get(known[index + 1])
         if t in (0.0, 1.0):
-            if pair[int(t)] is not None:
-                volume[:, :, k] = pair[int(t)]
-        elif any(one is not None for one in pair):
-            ends = [empty if one is None else one for one in pair]
-            volume[:, :, k] = between(*ends, float(t), spacing_mm)
+            on_slice = high if t else low
+            if on_slice is not None:
+                volume[:, :, k] = on_slice
+        elif low is not None or high is not None:
+            low, high = (empty if mask is None else mask for mask in (low, high))
+            volume[:, :, k] = between(low, high, float(t), spacing_mm)
     return volume

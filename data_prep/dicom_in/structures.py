@@ -1,4 +1,4 @@
-"""RTSTRUCT: the list of ROIs and their contours."""
+"""Read an RTSTRUCT: the list of ROIs, and their contours."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,12 +13,16 @@ from data_prep.dicom_in.rois import Candidate, EmptyRoiError, listing
 from data_prep.dicom_in.scan import MAX_NUMBER
 
 MAX_CONTOUR_BYTES = 2**22
-"""Longest contour that is parsed: some 100,000 points."""
+"""Longest contour that is parsed: about 100,000 points."""
 
 
 @dataclass(frozen=True)
 class Contour:
-    """One closed planar contour (PS3.3 C.8.8.6): points (points, 3) in LPS mm."""
+    """One closed planar contour (PS3.3 C.8.8.6).
+
+    :param points_lps_mm: (points, 3).
+    :param image_uids: SOP Instance UIDs of the images that it references.
+    """
 
     points_lps_mm: np.ndarray
     image_uids: tuple[str, ...]
@@ -26,10 +30,12 @@ class Contour:
 
 @dataclass(frozen=True)
 class StructureSet:
-    """An RTSTRUCT file: its ROIs (PS3.3 C.8.8.5) and which images it says it was drawn on.
+    """An RTSTRUCT file: its ROIs (PS3.3 C.8.8.5) and its references to images.
 
-    ``frames`` is the Frame of Reference UID by ROI Number; ``content`` the whole data set and the
-    file's SHA-256 digest.
+    :param frames: Frame of Reference UID by ROI Number.
+    :param series_uids: Series Instance UIDs that it references.
+    :param sop_uids: SOP Instance UIDs that it references.
+    :param content: the whole data set, and the SHA-256 digest of the file.
     """
 
     path: Path
@@ -40,12 +46,12 @@ class StructureSet:
     content: tuple[Dataset, str] = field(repr=False)
 
     def references(self, roi: Candidate) -> tuple[frozenset[str], frozenset[str], str]:
-        """Return Series, SOP Instance and Frame of Reference UIDs that tie an ROI to a CT."""
+        """Return Series, SOP Instance and Frame of Reference UIDs that link an ROI to a CT."""
         return self.series_uids, self.sop_uids, self.frames.get(roi.number, "")
 
 
 def read_structure_set(path: Path) -> StructureSet:
-    """Read an RTSTRUCT's list of ROIs and its references to images; contours stay unparsed.
+    """Read the list of ROIs and the references to images of an RTSTRUCT, but no contours.
 
     :raises DataError: the file is damaged.
     """
@@ -77,7 +83,8 @@ def _structure_set(path: Path, dataset: Dataset, digest: str) -> StructureSet:
     frames = {
         int(item.ROINumber): str(item.get("ReferencedFrameOfReferenceUID") or "") for item in items
     }
-    series_uids, sop_uids = set(), set()
+    series_uids: set[str] = set()
+    sop_uids: set[str] = set()
     for frame in dataset.get("ReferencedFrameOfReferenceSequence") or ():
         for study in frame.get("RTReferencedStudySequence") or ():
             for series in study.get("RTReferencedSeriesSequence") or ():
@@ -94,11 +101,11 @@ def _structure_set(path: Path, dataset: Dataset, digest: str) -> StructureSet:
 
 
 def _has_region(item: Dataset) -> bool:
-    """Tell whether an ROI has a closed contour, without parsing all its contours."""
+    """Tell whether an ROI has a closed contour, without parsing all of its contours."""
     element = item.get_item("ContourSequence")
     value = element.value if element is not None else None
     if isinstance(value, bytes):
-        return b"CLOSED" in value  # of no other geometric type's name
+        return b"CLOSED" in value  # part of no other geometric type's name
     return any("CLOSED" in str(contour.get("ContourGeometricType")) for contour in value or ())
 
 
@@ -113,23 +120,28 @@ def read_contours(structures: StructureSet, roi: Candidate) -> tuple[list[Contou
 
     :return: the contours, and warnings on what is not a region (points, open lines).
     :raises EmptyRoiError: the ROI has no closed planar contour.
-    :raises DataError: its data are damaged.
+    :raises DataError: the contours are damaged.
     """
     with damage_named(f"RTSTRUCT {structures.path}, ROI {roi.name}"):
         contours, others = _closed_contours(structures, roi)
-    listed = ", ".join(f"{count} {kind}" for kind, count in others.items())
+    found = ", ".join(f"{count} {kind}" for kind, count in others.items())
     if not contours:
         raise EmptyRoiError(
             f"RTSTRUCT {structures.path}, ROI {roi.name}: expected CLOSED_PLANAR contours, found "
-            f"{listed or 'no contour at all'}. It encloses no volume; choose another with --roi. "
+            f"{found or 'no contour at all'}. It encloses no volume; choose another with --roi. "
             f"ROIs found: {listing(list(structures.candidates))}."
         )
-    return contours, [f"ROI {roi.name}: {listed} contours enclose no area."] if listed else []
+    return contours, [
+        f"ROI {roi.name}: ignored contours without an area: {found}."
+    ] if found else []
 
 
-def _closed_contours(structures: StructureSet, roi: Candidate) -> tuple[list[Contour], Counter]:
+def _closed_contours(
+    structures: StructureSet, roi: Candidate
+) -> tuple[list[Contour], Counter[str]]:
     """Return an ROI's closed planar contours, and how many there are of other types."""
-    contours, others = [], Counter()
+    contours: list[Contour] = []
+    others: Counter[str] = Counter()
     for item in structures.content[0].get("ROIContourSequence") or ():
         if item.get("ReferencedROINumber") != roi.number:
             continue
@@ -144,12 +156,12 @@ def _closed_contours(structures: StructureSet, roi: Candidate) -> tuple[list[Con
 
 
 def _points(contour: Dataset, where: str) -> np.ndarray:
-    """Return a contour's points (points, 3) in LPS mm, parsed in one go rather than one by one."""
+    """Return the points (points, 3) of a contour in LPS mm, all parsed at once for speed."""
     element = contour.get_item("ContourData")
     value = element.value if element is not None else b""
     if len(value or b"") > MAX_CONTOUR_BYTES:
         raise DataError(
-            f"{where}: a contour of {len(value)} bytes, expected at most {MAX_CONTOUR_BYTES}. "
+            f"{where}: a contour has {len(value)} bytes, expected at most {MAX_CONTOUR_BYTES}. "
             "Fetch the file again."
         )
     if isinstance(value, bytes):
@@ -160,7 +172,7 @@ def _points(contour: Dataset, where: str) -> np.ndarray:
         numbers = np.array([np.nan])
     if numbers.size == 0 or numbers.size % 3 or not (np.abs(numbers) <= MAX_NUMBER).all():
         raise DataError(
-            f"{where}: a contour has {numbers.size} values that are not x, y, z triplets of sound "
-            "numbers in mm. Fetch the file again."
+            f"{where}: a contour has {numbers.size} values that are not x, y, z triplets of finite "
+            f"numbers up to {MAX_NUMBER:g} mm. Fetch the file again."
         )
     return numbers.reshape(-1, 3)

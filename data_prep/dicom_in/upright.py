@@ -1,4 +1,4 @@
-"""Resample an oblique or tilted CT, and labels drawn on it, along the patient's axes."""
+"""Resample an oblique or tilted CT and its label to a grid along the patient's axes."""
 
 from dataclasses import replace
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from data_prep.core import geometry
 from data_prep.core.errors import DataError
-from data_prep.dicom_in.pixels import AIR_HU
+from data_prep.dicom_in.pixels import OUTSIDE_HU
 from data_prep.dicom_in.series import Volume
 
 
 def is_upright(affine_lps: np.ndarray) -> bool:
-    """Tell whether a grid's axes run along the patient's, each in any direction."""
+    """Tell whether the axes of a grid are those of the patient, in any order and direction."""
     edges = affine_lps[:3, :3] / geometry.spacing_mm(affine_lps)
     across, down = edges[:, 0], edges[:, 1]
     sideways = np.abs(edges[:, 2] - np.sign(edges[:, 2] @ (n := np.cross(across, down))) * n).max()
@@ -23,12 +23,14 @@ def is_upright(affine_lps: np.ndarray) -> bool:
 def upright_grid(
     shape: tuple[int, int, int], affine_lps: np.ndarray
 ) -> tuple[tuple[int, int, int], np.ndarray]:
-    """Return the grid along the patient's axes that holds all voxels of another.
+    """Return the grid along the patient's axes that holds all voxels of another grid.
 
-    Index axes keep the patient axis nearest to them, its sense, and their spacing; that of the
+    Each index axis gets the patient axis nearest to it, its sense, and its own spacing; that of the
     slices is measured along their normal.
 
-    :return: shape (x, y, z) and affine in LPS.
+    :param shape: (x, y, z).
+    :param affine_lps: (4, 4), voxel indices to LPS mm.
+    :return: shape (x, y, z) and affine of the new grid.
     :raises DataError: the grid would be too large.
     """
     edges = affine_lps[:3, :3]
@@ -52,13 +54,14 @@ def upright_grid(
     if float(np.prod(np.array(size, float))) > geometry.MAX_VOXELS:
         raise DataError(
             f"The upright grid would have {' x '.join(map(str, size))} voxels, expected at most "
-            f"{geometry.MAX_VOXELS}. Resample the CT with a tool of your own."
+            f"{geometry.MAX_VOXELS}. Resample the CT with another tool first."
         )
-    return tuple(size), upright
+    x, y, z = size
+    return (x, y, z), upright
 
 
 def _nearest_axes(directions: np.ndarray) -> list[int]:
-    """Return the patient axis of each index axis, each once: the largest cosines first."""
+    """Return the patient axis of each index axis, each used once: largest cosines first."""
     cosines, axes = np.abs(directions), [0, 0, 0]
     for _ in range(3):
         axis, index = np.unravel_index(np.argmax(cosines), cosines.shape)
@@ -68,16 +71,17 @@ def _nearest_axes(directions: np.ndarray) -> list[int]:
 
 
 def resample_upright(volume: Volume, label: np.ndarray | None) -> tuple[Volume, np.ndarray | None]:
-    """Resample a CT and its label linearly on to :func:`upright_grid`; outside is air.
+    """Resample a CT and its label linearly to :func:`upright_grid`; outside is air.
 
-    A label's classes are resampled as shares, and a voxel goes to the largest if all together
-    cover more than half of it, which keeps volumes.
+    The classes of a label are resampled as shares; a voxel gets the class of the largest share if
+    all classes together cover more than half of it, which preserves volumes.
 
     :param label: uint8 (x, y, z) on the volume's grid, or None.
+    :return: both on the upright grid.
     """
     shape, affine_lps = upright_grid(volume.array.shape, volume.affine_lps)
     to_native = np.linalg.inv(volume.affine_lps) @ affine_lps
-    array = _linear(volume.array, shape, to_native, AIR_HU)
+    array = _linear(volume.array, shape, to_native, OUTSIDE_HU)
     upright = replace(
         volume,
         array=np.rint(array).astype(np.int16),
@@ -85,7 +89,8 @@ def resample_upright(volume: Volume, label: np.ndarray | None) -> tuple[Volume, 
         upright=False,
         warnings=(
             *volume.warnings,
-            f"Oblique or tilted: {volume.array.shape} voxels were resampled to upright {shape}.",
+            f"Oblique or tilted: resampled from {volume.array.shape} voxels to {shape} along the "
+            "patient's axes.",
         ),
     )
     if label is None:
@@ -101,10 +106,13 @@ def resample_upright(volume: Volume, label: np.ndarray | None) -> tuple[Volume, 
     return upright, result
 
 
-def _linear(array: np.ndarray, shape: tuple, to_native: np.ndarray, outside: float) -> np.ndarray:
+def _linear(
+    array: np.ndarray, shape: tuple[int, ...], to_native: np.ndarray, outside: float
+) -> np.ndarray:
     """Interpolate an array linearly at the voxels of another grid; float32, x fastest in memory.
 
-    :param to_native: 4x4, from an index of the new grid to one of the array.
+    :param to_native: (4, 4), from an index of the new grid to an index of the array.
+    :param outside: value beyond the array.
     """
     import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 

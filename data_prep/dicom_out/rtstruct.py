@@ -1,40 +1,40 @@
-"""A mask as DICOM RT Structure Set (PS3.3 A.19) with one ROI, on the slices of its CT.
+"""Write a mask as a DICOM RT Structure Set (PS3.3 A.19) with one ROI, on the slices of its CT.
 
-Borders run along the edges of the pixels, so every reader that fills by pixel centres gets the
-mask back as it was. A hole is a closed contour of its own inside the outer one: readers that
-combine the contours of a slice by exclusive or, as planning systems and this package do, keep it; a
-reader that unites them fills the hole. (DICOM's other way, a keyhole's slit, would be drawn on the
-screen and is filled in part by readers that round points to pixels.)
+Borders run along the edges of the pixels, so every reader that fills by pixel centres restores the
+same mask. A hole is a closed contour of its own inside the outer contour: readers that combine the
+contours of a slice by exclusive or, as planning systems and this package do, keep the hole; a
+reader that unites them fills it. (DICOM's other way, a keyhole contour, would show its slit on the
+screen, and readers that round points to pixels fill the slit in part.)
 """
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
+from data_prep.core.colours import PREDICTION_RGB
 from data_prep.core.identity import MANUFACTURER, RESEARCH_USE
 from data_prep.dicom_out.outlines import trace
 from data_prep.dicom_out.sources import Algorithm, check_mask, copy_patient, new_uid, write_dicom
 
-COLOUR = [255, 176, 0]
-"""As the prediction has in the pictures."""
-
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
-"""Retired, but what planning systems still write and expect."""
+"""Detached Study Management: retired, but planning systems still write and expect it."""
 
 
 def write_rtstruct(
     path: Path, mask: np.ndarray, sources: list[Dataset], label: str, algorithm: Algorithm
 ) -> None:
-    """Write a structure set whose one ROI, of type GTV, encloses the mask.
+    """Write a structure set whose only ROI, of type GTV, encloses the mask.
 
     An empty mask gives an ROI without contours.
 
     :param mask: bool (x, y, z), z in the order of ``sources``.
     :param sources: the CT's headers, from :func:`~data_prep.dicom_out.sources.read_sources`.
-    :param label: name of the ROI, 64 characters at most.
+    :param label: name of the ROI, at most 64 characters.
+    :param algorithm: what drew the mask.
     :raises ValueError: the mask is not on the CT's grid.
     """
     check_mask(mask, sources)
@@ -64,7 +64,7 @@ def write_rtstruct(
             ROIGenerationAlgorithm="AUTOMATIC",
         )
     ]
-    roi = _item(ReferencedROINumber=1, ROIDisplayColor=COLOUR)
+    roi = _item(ReferencedROINumber=1, ROIDisplayColor=list(PREDICTION_RGB))
     contours = _contours(mask, sources)
     if contours:
         roi.ContourSequence = contours
@@ -87,7 +87,7 @@ def write_rtstruct(
 
 def _contours(mask: np.ndarray, sources: list[Dataset]) -> list[Dataset]:
     """Return the items of Contour Sequence, slice by slice."""
-    contours = []
+    contours: list[Dataset] = []
     for k in np.flatnonzero(mask.any(axis=(0, 1))):
         for points in trace(mask[:, :, k]):
             points_lps_mm = to_lps_mm(points, sources[k])
@@ -105,9 +105,10 @@ def _contours(mask: np.ndarray, sources: list[Dataset]) -> list[Dataset]:
 
 
 def to_lps_mm(points: np.ndarray, source: Dataset) -> np.ndarray:
-    """Return where points of a slice lie in the patient (PS3.3 C.7.6.2.1.1).
+    """Return the positions of points of a slice in the patient (PS3.3 C.7.6.2.1.1).
 
-    :param points: (points, 2) of fractional pixel indices (column, row).
+    :param points: (points, 2) fractional pixel indices (column, row).
+    :param source: header of the slice.
     :return: (points, 3) LPS mm.
     """
     between_rows_mm, between_columns_mm = map(float, source.PixelSpacing)
@@ -117,7 +118,7 @@ def to_lps_mm(points: np.ndarray, source: Dataset) -> np.ndarray:
 
 
 def _references(sources: list[Dataset]) -> Dataset:
-    """Return the item that names the CT's frame of reference, study, series and slices."""
+    """Return the item that references frame of reference, study, series and slices of the CT."""
     first = sources[0]
     series = _item(
         SeriesInstanceUID=first.SeriesInstanceUID,
@@ -137,8 +138,8 @@ def _reference(source: Dataset) -> Dataset:
     )
 
 
-def _item(**attributes) -> Dataset:
-    """Return a data set that holds ``attributes``."""
+def _item(**attributes: Any) -> Dataset:
+    """Return a data set with these attributes, by keyword."""
     item = Dataset()
     for keyword, value in attributes.items():
         setattr(item, keyword, value)

@@ -1,4 +1,4 @@
-"""A mask as DICOM Segmentation (PS3.3 A.51), on the slices of the CT it was drawn on."""
+"""Write a mask as a DICOM Segmentation (PS3.3 A.51), on the slices of its CT."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from data_prep.dicom_out.sources import (
 _CATEGORY = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 _NEOPLASM = Code("86049000", "SCT", "Neoplasm, Primary")
 _LUNG = Code("39607008", "SCT", "Lung")
-"""The codes of the GTV in NSCLC-Radiomics' own SEG (contexts 7150, 7159 and 4 of PS3.16)."""
+"""Codes that the SEG of NSCLC-Radiomics has for the GTV (contexts 7150, 7159 and 4 of PS3.16)."""
 
 
 def write_seg(
@@ -30,12 +30,13 @@ def write_seg(
 ) -> None:
     """Write a binary segmentation with one segment, "Neoplasm, Primary" of the lung.
 
-    Each frame lies on one slice of the CT, refers to it and has its position; slices without
-    tumour have no frame, unless the mask is empty as a whole.
+    Each frame lies on one slice of the CT, references it and has its position; slices without
+    tumour have no frame, unless the whole mask is empty.
 
     :param mask: bool (x, y, z), z in the order of ``sources``.
     :param sources: the CT's headers, from :func:`~data_prep.dicom_out.sources.read_sources`.
-    :param label: name of the segment, 64 characters at most.
+    :param label: name of the segment, at most 64 characters.
+    :param algorithm: what drew the mask.
     :raises ValueError: the mask is not on the CT's grid.
     """
     check_mask(mask, sources)
@@ -75,5 +76,5 @@ def write_seg(
         series_description=RESEARCH_USE,
         omit_empty_frames=bool(mask.any()),
     )
-    copy_patient(sources[0], seg)  # as it is: highdicom refuses or prints what is unusual
+    copy_patient(sources[0], seg)  # unchanged: highdicom refuses, or warns of, unusual values
     write_dicom(path, seg)

@@ -1,7 +1,7 @@
-"""What every DICOM object made from a CT has in common: its patient, its study, who made it.
+"""What every DICOM object derived from a CT has in common: patient, study, and who made it.
 
-Names, dates and numbers of the patient are copied as they are: an archive files the object under
-the CT's patient only if they agree. No other output of this package holds them.
+Names, dates and numbers of the patient are copied unchanged: an archive stores the object with the
+CT's patient only if they agree. No other output of this package contains them.
 """
 
 import copy
@@ -20,9 +20,6 @@ from data_prep.core.identity import VERSION
 from data_prep.dicom_in.reading import read_header
 from data_prep.dicom_in.scan import CtSeries
 
-DEFAULT_LABEL = "GTV-auto"
-"""Not a spelling of GTV-1: what a model drew is never taken for a reference to train on."""
-
 _TYPE_2 = (
     "PatientID",
     "PatientName",
@@ -35,7 +32,7 @@ _TYPE_2 = (
     "ReferringPhysicianName",
     "PositionReferenceIndicator",
 )
-"""Attributes that have to be there, if only empty (PS3.3 C.7.1.1, C.7.2.1, C.7.4.1)."""
+"""Attributes that must be present, but may be empty (PS3.3 C.7.1.1, C.7.2.1, C.7.4.1)."""
 
 _TYPE_3 = (
     "SpecificCharacterSet",
@@ -49,14 +46,19 @@ _TYPE_3 = (
     "DeidentificationMethodCodeSequence",
     "StudyDescription",
 )
-"""Attributes of the same modules that are copied where the CT has them."""
+"""Attributes of the same modules that are copied if the CT has them."""
 
 _TYPE_1 = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+"""UIDs without which a derived object cannot reference the CT."""
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What drew a mask: the names of its models, and the SHA-256 over their checkpoints."""
+    """What drew a mask.
+
+    :param name: names of the models.
+    :param model_sha256: SHA-256 of their checkpoints, in hexadecimal.
+    """
 
     name: str
     model_sha256: str
@@ -67,29 +69,31 @@ class Algorithm:
 def read_sources(series: CtSeries, sop_instance_uids: tuple[str, ...]) -> list[Dataset]:
     """Read the headers of a CT's slices, in the order of a volume's slices.
 
+    :param series: the series that was read.
     :param sop_instance_uids: of the :class:`~data_prep.dicom_in.series.Volume` that was read.
-    :return: data sets without pixels, with empty values where type 2 attributes are absent, and
-        with the distance of the slices for their thickness, which may be absent, or of slices that
-        overlap: a voxel of a mask reaches from slice to slice.
-    :raises DataError: a slice lacks a UID that a derived object has to name, or is one of several
-        in a file.
+    :return: data sets without pixels; absent type 2 attributes are empty. Slice Thickness is the
+        slice spacing: the CT's own value may be absent, or that of overlapping slices, and a voxel
+        of a mask reaches from slice to slice.
+    :raises DataError: a slice lacks a UID that a derived object must reference, or its file holds
+        several slices.
     """
     if len(set(sop_instance_uids)) < len(sop_instance_uids):
         raise DataError(
-            f"{series.label}: a multi-frame CT; DICOM SEG and RTSTRUCT are written for one file a "
-            "slice only. Export the CT as such, or take the NIfTI mask of `restore`."
+            f"{series.label}: found a multi-frame CT, expected one file per slice: DICOM SEG and "
+            "RTSTRUCT are written for such CTs only. Export the CT with one file per slice, or use "
+            "the NIfTI mask of `restore`."
         )
     paths = {header.sop_instance_uid: header.path for header in series.slices}
     sources = []
     for uid in sop_instance_uids:
         source = read_header(paths[uid])
-        with warnings.catch_warnings():  # on values that are too long or unusual
+        with warnings.catch_warnings():  # about values that are too long or unusual
             warnings.simplefilter("ignore")
             source.decode()
         for keyword in _TYPE_1:
             if not source.get(keyword):
                 raise DataError(
-                    f"{paths[uid]}: no {keyword}, expected one: DICOM SEG and RTSTRUCT refer to "
+                    f"{paths[uid]}: no {keyword}, expected one: DICOM SEG and RTSTRUCT reference "
                     "the CT by it. Fetch the file again, or export the CT again."
                 )
         for keyword in _TYPE_2:
@@ -97,7 +101,7 @@ def read_sources(series: CtSeries, sop_instance_uids: tuple[str, ...]) -> list[D
                 setattr(source, keyword, None)
         sources.append(source)
     origins_mm = np.array([source.ImagePositionPatient for source in sources], float)
-    # the median: where slices are missing, the mean is the distance of no two slices
+    # the median: if slices are missing, the mean is not the distance of any two slices
     step_mm = round(float(np.median(np.linalg.norm(np.diff(origins_mm, axis=0), axis=1))), 6)
     for source in sources:
         source.SliceThickness = source.SpacingBetweenSlices = step_mm
@@ -105,14 +109,14 @@ def read_sources(series: CtSeries, sop_instance_uids: tuple[str, ...]) -> list[D
 
 
 def copy_patient(source: Dataset, target: Dataset) -> None:
-    """Copy the patient, the study and the frame of reference of a CT slice."""
+    """Copy patient, study and frame of reference from the header of a CT slice."""
     for keyword in (*_TYPE_2, *_TYPE_3, "StudyInstanceUID", "FrameOfReferenceUID"):
         if keyword in source:
             target[keyword] = source[keyword]
 
 
 def without_patient(source: Dataset) -> Dataset:
-    """Return a copy of a slice's header in which patient and study have no values."""
+    """Return a copy of the header of a slice with empty patient and study attributes."""
     blank = copy.deepcopy(source)
     blank.pop("SpecificCharacterSet", None)
     for keyword in _TYPE_2:
@@ -129,7 +133,8 @@ def check_mask(mask: np.ndarray, sources: list[Dataset]) -> None:
     """Refuse a mask that is not on the grid of the slices.
 
     :param mask: (x, y, z).
-    :raises ValueError: its shape or type is another.
+    :param sources: headers of the slices.
+    :raises ValueError: its shape or type differs.
     """
     expected = (sources[0].Columns, sources[0].Rows, len(sources))
     if mask.dtype != bool or mask.shape != expected:

@@ -1,9 +1,9 @@
 """A synthetic lung cancer cohort in DICOM, whose tumours are known in closed form.
 
-Each patient is drawn (:func:`draw_patient`, parameters only), rendered (:func:`render`, Hounsfield
-units) and written (:func:`write_cohort`, CT Image Storage and RT Structure Set Storage as TCIA
-delivers them). This package reads no DICOM and shares no geometry with the rest of ``data_prep``:
-what it says about a tumour cannot agree with the reader by sharing a fault.
+Each patient is drawn at random (:func:`draw_patient`, parameters only), rendered (:func:`render`,
+Hounsfield units) and written (:func:`write_phantom_cohort`, CT Image Storage and RT Structure Set
+Storage as TCIA delivers them). This package reads no DICOM and shares no geometry with the rest of
+``data_prep``: the reader and the phantom cannot agree because they share a fault.
 """
 
 from data_prep.phantom.anatomy import (
@@ -15,14 +15,14 @@ from data_prep.phantom.anatomy import (
     lung_contact,
     tumour_mask,
 )
-from data_prep.phantom.painting import AIR_HU, PADDING_HU, render
-from data_prep.phantom.writing import KIND, RESCALE_INTERCEPT, TRUTH_FILE, write_cohort
+from data_prep.phantom.painting import PADDING_HU, PHANTOM_AIR_HU, render
+from data_prep.phantom.writing import KIND, RESCALE_INTERCEPT, TRUTH_FILE, write_phantom_cohort
 
 __all__ = [
-    "AIR_HU",
     "CONTOUR_POINTS",
     "KIND",
     "PADDING_HU",
+    "PHANTOM_AIR_HU",
     "RESCALE_INTERCEPT",
     "TRUTH_FILE",
     "TUMOUR_RADII_MM",
@@ -32,5 +32,5 @@ __all__ = [
     "lung_contact",
     "render",
     "tumour_mask",
-    "write_cohort",
+    "write_phantom_cohort",
 ]

@@ -1,0 +1,1 @@
+"""Draw CTs with their masks: a row for each patient, or one tile for each patient of a cohort."""

@@ -1,4 +1,4 @@
-"""One picture of a whole cohort: a tile a patient, its label outlined on its largest slice."""
+"""Draw one picture of a whole cohort: a tile for each patient, with the outline of its label."""
 
 import io
 import math
@@ -8,24 +8,30 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.core import files
+from data_prep.core.colours import PREDICTION_RGB
 from data_prep.core.lungs import Lungs
 from data_prep.pictures.planes import WINDOW_HU
 
 TILE_PX = 200
+"""Width and height of a tile."""
+
 LINE_PX = 22
 """Height of the line of text below a tile."""
 
-MARGIN_MM = 15.0
-"""Around lungs and label, where both are shown closer than the whole slice."""
+TILE_MARGIN_MM = 15.0
+"""Margin around lungs and label, if a tile shows these instead of the whole slice."""
 
-OUTLINE = (255, 176, 0)
 VERDICT_COLOURS = {"ok": (90, 200, 120), "warn": (255, 205, 60), "refused": (255, 95, 85)}
 _PAPER = (16, 18, 22)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A slice ready to show: ``grey`` uint8 and ``inside`` bool, (rows, columns), square."""
+    """A square slice, ready to show.
+
+    :param grey: uint8 (rows, columns).
+    :param inside: bool (rows, columns), where the label is.
+    """
 
     grey: np.ndarray
     inside: np.ndarray
@@ -34,12 +40,15 @@ class Tile:
 def make_tile(
     array: np.ndarray, label: np.ndarray | None, affine_lps: np.ndarray, found: Lungs | None
 ) -> Tile:
-    """Cut the slice with the most label (the middle one without a label), around the lungs.
+    """Cut the slice with the most label (the middle slice without a label), around the lungs.
 
-    Axial slices come out in radiological convention: the patient's left on the right, front on top.
+    Axial slices are shown in radiological convention: the patient's left on the right, front on
+    top.
 
     :param array: HU (x, y, z).
     :param label: (x, y, z), 0 outside; or None.
+    :param affine_lps: (4, 4), voxel indices to LPS mm.
+    :param found: the box to show; None for the whole slice.
     """
     spacing_mm = np.linalg.norm(affine_lps[:3, :2], axis=0)
     inside = np.zeros(array.shape[:2], bool)
@@ -52,7 +61,7 @@ def make_tile(
         low, high = found.low[:2], found.high[:2]
         points = np.argwhere(inside)
         if len(points):
-            margin = MARGIN_MM / spacing_mm
+            margin = TILE_MARGIN_MM / spacing_mm
             low = np.minimum(low, points.min(axis=0) - margin)
             high = np.maximum(high, points.max(axis=0) + margin)
     side_mm = ((high - low) * spacing_mm).max()
@@ -68,24 +77,29 @@ def make_tile(
     return Tile(grey.astype(np.uint8).T, _sample(inside, indices, False).T)
 
 
-def _sample(plane: np.ndarray, indices: list[np.ndarray], outside) -> np.ndarray:
-    """Take the nearest pixels at (i, j); beyond the plane is ``outside``."""
-    there = [(index >= 0) & (index < n) for index, n in zip(indices, plane.shape, strict=True)]
+def _sample(plane: np.ndarray, indices: list[np.ndarray], outside: float | bool) -> np.ndarray:
+    """Return the pixels at these indices (i, j), and ``outside`` beyond the plane."""
+    within = [(index >= 0) & (index < n) for index, n in zip(indices, plane.shape, strict=True)]
     clipped = [np.clip(index, 0, n - 1) for index, n in zip(indices, plane.shape, strict=True)]
-    return np.where(there[0][:, np.newaxis] & there[1], plane[np.ix_(*clipped)], outside)
+    return np.where(within[0][:, np.newaxis] & within[1], plane[np.ix_(*clipped)], outside)
 
 
 def outline(inside: np.ndarray) -> np.ndarray:
-    """Return the pixels just outside a mask, (rows, columns): what they cover is not label."""
+    """Return the pixels just outside a mask, so that they cover none of it.
+
+    :param inside: bool (rows, columns).
+    :return: bool (rows, columns).
+    """
     padded = np.pad(inside, 1)
     around = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
     return around & ~inside
 
 
 def draw(rows: list[tuple[str, str, str, Tile | None]], png_path: Path) -> None:
-    """Write the sheet; a patient without a tile leaves a dark square with its verdict.
+    """Write the sheet; a patient without a tile gets a dark square with the verdict.
 
     :param rows: (title, subtitle, verdict, tile) of each patient; at least one.
+    :param png_path: the file to write.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -99,7 +113,7 @@ def draw(rows: list[tuple[str, str, str, Tile | None]], png_path: Path) -> None:
         colour = VERDICT_COLOURS[verdict]
         if tile is not None:
             pixels = np.repeat(tile.grey[:, :, np.newaxis], 3, axis=2)
-            pixels[outline(tile.inside)] = OUTLINE
+            pixels[outline(tile.inside)] = PREDICTION_RGB
             sheet.paste(Image.fromarray(pixels), (x, y))
         pen.rectangle((x, y, x + TILE_PX - 1, y + height - 1), outline=colour)
         text = title if len(title) <= 18 else f"{title[:17]}…"

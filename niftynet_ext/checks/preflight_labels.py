@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # pydantic takes time to import, and inference does not need 
 
 # NiftyNet is untyped: its objects (application, images, parameters) are Any
 
-THREADS = 4
+READING_THREADS = 4
 """Labels read at once: decompressing releases the interpreter's lock."""
 
 VALUES_KEPT = 50
@@ -111,7 +111,7 @@ def read_label_values(labels: Mapping[str, Any], cache: Path) -> dict[str, list[
         path = image.file_path[0]
         return path, read_entry(image, known.get(path))
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(READING_THREADS) as pool:
         entries = dict(zip(labels, pool.map(entry_of, labels.values()), strict=True))
     current = known | dict(entries.values())
     if current != known:

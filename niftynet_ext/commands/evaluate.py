@@ -34,10 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Score the models, print the tables, write all numbers."""
-    from niftynet_ext.study import evaluate
+    from niftynet_ext.study import tables
+    from niftynet_ext.study.evaluate import evaluate
+    from niftynet_ext.study.evaluation_record import read_evaluation
     from niftynet_ext.study.scoring import parse_model
 
-    result = evaluate.evaluate(
+    found = evaluate(
         [parse_model(text) for text in options.predictions],
         options.references,
         options.out,
@@ -46,8 +48,8 @@ def run(options: argparse.Namespace) -> ExitCode:
         compare=options.compare,
     )
     if options.json:
-        print_json(result.as_json())
+        print_json(read_evaluation(options.out).as_json())
     else:
-        evaluate.print_tables(result, results_console(shared.PAPER_WIDTH))
+        tables.print_tables(found, results_console(shared.PAPER_WIDTH))
         print(f"Per slice, per patient and cohort, as CSV and JSON: {options.out}")
     return ExitCode.OK

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -47,6 +47,11 @@ class HelpFormatter(argparse.HelpFormatter):
     def __init__(self, prog: str, **others: Any) -> None:
         super().__init__(prog, max_help_position=32, **others)
 
+    def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
+        """Add a group's actions, and leave room for the indent of commands."""
+        super().add_arguments(actions)
+        self._action_max_length += 2  # argparse forgets that commands are indented further
+
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Return the parser with all commands.
@@ -89,6 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         argcomplete.autocomplete(build_parser())
     name = next((word for word in words if word in COMMANDS), None)
     parser = build_parser(only=name or "")
+    if not words:
+        parser.print_help(sys.stderr)
+        return int(ExitCode.WRONG_INPUT)
     options, unknown = parser.parse_known_args(words)
     module = import_module(COMMANDS[options.command])
     if getattr(module, "PASSES_ON", False):

@@ -13,29 +13,34 @@ AFTER_INTERRUPT = "Run the same command again."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    from niftynet_ext.study.postprocess import STEPS
+    from niftynet_ext.study.postprocess import STEP_FORMS
 
     shared.add_references(parser, "Validation")
     parser.add_argument(
         "--predictions", type=Path, required=True, metavar="FOLDER", help="one model's"
     )
-    steps = ", ".join(f"{name}:NUMBER" if needs else name for name, (needs, _) in STEPS.items())
     parser.add_argument(
         "--steps",
         required=True,
         metavar="'STEP ...'",
-        help=f"some of {steps}; the number is in mL, or in mm around the box",
+        help=f"some of {', '.join(STEP_FORMS)}; the number is in mL, or in mm around the box",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for masks, CSV and JSON")
 
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Apply the steps, print the tables, write masks and numbers."""
-    from niftynet_ext.study import evaluate, postprocess_study
+    from niftynet_ext.study import tables
+    from niftynet_ext.study.postprocess import parse_plan
+    from niftynet_ext.study.postprocess_stages import score_stages
 
-    result = postprocess_study.postprocess_and_score(
-        options.predictions, options.references, options.out, options.steps, options.set
+    found = score_stages(
+        options.predictions,
+        parse_plan(options.steps),
+        options.references,
+        options.out,
+        options.set,
     )
-    evaluate.print_tables(result, results_console(shared.PAPER_WIDTH))
+    tables.print_tables(found, results_console(shared.PAPER_WIDTH))
     print(f"Masks, CSV and JSON: {options.out}")
     return ExitCode.OK

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_prep.commands import shared
 from data_prep.core.exit_codes import ExitCode
+from data_prep.core.identity import DEFAULT_LABEL
 from niftynet_ext.core import choices
 
 HELP = "segment a new patient: DICOM CT to DICOM SEG, RTSTRUCT and NIfTI"
@@ -14,8 +15,6 @@ AFTER_INTERRUPT = "Nothing was written; run the same command again."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    from data_prep.dicom_out.sources import DEFAULT_LABEL
-
     parser.add_argument("--dicom", type=Path, required=True, help="folder of one patient's files")
     parser.add_argument(
         "--model",

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Compare the checkpoints and write the choice."""
-    from niftynet_ext.study import select
+    from niftynet_ext.study import select, tables
     from niftynet_ext.study.scoring import parse_model
 
     if options.config:
@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> ExitCode:
     if options.json:
         print_json(selection.record.as_json())
     else:
-        select.print_selection(selection, results_console(shared.PAPER_WIDTH))
+        results_console(shared.PAPER_WIDTH).print(tables.dice_table(selection.summary, options.set))
+        for best in selection.record.best:
+            print(f"best of {best.model}: {best.label}, Dice3D {best.dice_3d:.3f}")
         print(f"The choice is in {options.out}.")
     return ExitCode.OK

@@ -1,9 +1,9 @@
-"""Which checkpoints of a model folder are whole; imports no TensorFlow.
+"""Find the whole checkpoints of a model folder, without TensorFlow.
 
 TensorFlow writes ``model.ckpt-N.data-00000-of-00001`` and then ``model.ckpt-N.index``, each under
 a temporary name (``.tempstate...``) that is renamed when the file is complete; the text file
-``checkpoint``, which names the latest, likewise (``checkpoint.tmp...``). A process killed on the
-way leaves temporary files, or data without an index. An index is a table of keys in LevelDB's
+``checkpoint``, which names the latest, likewise (``checkpoint.tmp...``). A process that is killed
+meanwhile leaves temporary files, or data without an index. An index is a table of keys in LevelDB's
 format (tensorflow/core/lib/io/format.cc); each value is a BundleEntryProto
 (tensorflow/core/protobuf/tensor_bundle.proto) with the place of a tensor in the data file.
 """
@@ -12,18 +12,22 @@ import hashlib
 import re
 import shutil
 import struct
+from os import PathLike
 from pathlib import Path
 
-MAGIC = 0xDB4775248B80FB57  # last 8 bytes of a table
-FOOTER = 48
-NUMBER = re.compile(r"model\.ckpt-(\d+)\.index$")
+_MAGIC = 0xDB4775248B80FB57  # last 8 bytes of a table
+_FOOTER_BYTES = 48
+_INDEX_NAME = re.compile(r"model\.ckpt-(\d+)\.index$")
+_LATEST_NAME = re.compile(r'^model_checkpoint_path: "(?:.*/)?model\.ckpt-(\d+)"', re.MULTILINE)
+
 LEFTOVERS = ("*.tempstate*", "checkpoint.tmp*", "*.meta.tmp*", "model.ckpt-*_temp*")
-LATEST = re.compile(r'^model_checkpoint_path: "(?:.*/)?model\.ckpt-(\d+)"', re.MULTILINE)
+"""Patterns of the names that an interrupted write leaves behind."""
 
 
-def _varint(data, position):
-    """
-    :return: the number at ``position`` (7 bits a byte, low ones first), and the position after it
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Read a number of 7 bits a byte, the low ones first.
+
+    :return: the number at ``position``, and the position after it
     """
     value = shift = 0
     while True:
@@ -35,11 +39,12 @@ def _varint(data, position):
             return value, position
 
 
-def _block(data, handle):
-    """
+def _block(data: bytes, handle: bytes) -> list[tuple[bytes, bytes]]:
+    """Read a block of a table; keys share their beginnings with the key before.
+
     :param data: a whole table
     :param handle: bytes that begin with offset and size of a block, as varints
-    :return: list of (key, value); keys share their beginnings with the key before
+    :return: keys and values
     :raises ValueError: the block is compressed, which TensorFlow's are not
     """
     offset, position = _varint(handle, 0)
@@ -48,7 +53,8 @@ def _block(data, handle):
         raise ValueError("compressed block")
     block = data[offset : offset + size]
     (restarts,) = struct.unpack("<I", block[-4:])
-    position, key, entries = 0, b"", []
+    entries: list[tuple[bytes, bytes]] = []
+    position, key = 0, b""
     while position < size - 4 * (restarts + 1):
         shared, position = _varint(block, position)
         unshared, position = _varint(block, position)
@@ -60,36 +66,37 @@ def _block(data, handle):
     return entries
 
 
-def _fields(message):
+def _integers(message: bytes) -> dict[int, int]:
+    """Read the integers of a serialised protocol buffer.
+
+    :return: the last value of each integer field, by the field's number
     """
-    :param message: a serialised protocol buffer
-    :return: dict of field number to its (last) value: an integer, or bytes
-    """
-    fields, position = {}, 0
+    integers: dict[int, int] = {}
+    position = 0
     while position < len(message):
         tag, position = _varint(message, position)
-        kind = tag & 7
-        if kind == 0:
-            value, position = _varint(message, position)
-        else:
-            length = {1: 8, 5: 4}.get(kind)
+        wire_type = tag & 7
+        if wire_type == 0:
+            integers[tag >> 3], position = _varint(message, position)
+        else:  # text, a message, or a fixed number of 8 or 4 bytes
+            length = {1: 8, 5: 4}.get(wire_type)
             if length is None:
                 length, position = _varint(message, position)
-            value, position = message[position : position + length], position + length
-        fields[tag >> 3] = value
-    return fields
+            position += length
+    return integers
 
 
-def promised_sizes(index):
-    """
+def promised_sizes(index: bytes) -> list[int]:
+    """Read how large the data files of a checkpoint must be.
+
     :param index: content of an ``.index`` file
-    :return: list with the number of bytes that each data file must have
+    :return: the number of bytes of each data file
     :raises ValueError: not a whole index
     """
     try:
-        if struct.unpack("<Q", index[-8:])[0] != MAGIC:
+        if struct.unpack("<Q", index[-8:])[0] != _MAGIC:
             raise ValueError("no table")
-        footer = index[-FOOTER:]
+        footer = index[-_FOOTER_BYTES:]
         _, position = _varint(footer, 0)
         _, position = _varint(footer, position)  # skip the handle of the meta-index
         entries = [
@@ -98,9 +105,9 @@ def promised_sizes(index):
             for entry in _block(index, handle)
         ]
         (_, header), *tensors = entries
-        sizes = [0] * _fields(header).get(1, 1)
+        sizes = [0] * _integers(header).get(1, 1)
         for _, value in tensors:
-            entry = _fields(value)
+            entry = _integers(value)
             shard = entry.get(3, 0)
             sizes[shard] = max(sizes[shard], entry.get(4, 0) + entry.get(5, 0))
     except (IndexError, struct.error, ValueError) as error:
@@ -108,10 +115,10 @@ def promised_sizes(index):
     return sizes
 
 
-def is_whole(index):
-    """
+def is_whole(index: str | PathLike[str]) -> bool:
+    """Tell whether an index can be read, and its data files have the sizes that it promises.
+
     :param index: path of an ``.index`` file
-    :return: whether it can be read, and its data files have the sizes that it promises
     """
     index = Path(index)
     try:
@@ -125,23 +132,25 @@ def is_whole(index):
         return False
 
 
-def whole(model_dir):
-    """
+def whole(model_dir: str | PathLike[str]) -> list[int]:
+    """Find the whole checkpoints of a model folder.
+
     :param model_dir: NiftyNet's model folder
-    :return: sorted iteration numbers of its whole checkpoints
+    :return: their iterations, in rising order
     """
     indices = (
-        (NUMBER.search(path.name), path)
+        (_INDEX_NAME.search(path.name), path)
         for path in Path(model_dir, "models").glob("model.ckpt-*.index")
     )
     return sorted(int(match[1]) for match, path in indices if match and is_whole(path))
 
 
-def sha256(model_dir, iteration):
-    """
+def sha256(model_dir: str | PathLike[str], iteration: int) -> str:
+    """Hash the data and index files of a checkpoint.
+
     :param model_dir: NiftyNet's model folder
     :param iteration: of the checkpoint
-    :return: SHA-256 over its data and index files, as hexadecimal digits
+    :return: SHA-256 as hexadecimal digits
     """
     digest = hashlib.sha256()
     for path in sorted(Path(model_dir, "models").glob(f"model.ckpt-{iteration}.*")):
@@ -150,10 +159,10 @@ def sha256(model_dir, iteration):
     return digest.hexdigest()
 
 
-def latest(model_dir):
-    """The checkpoint to go on from: the whole one that was written last.
+def latest(model_dir: str | PathLike[str]) -> int | None:
+    """Find the checkpoint to resume from: the whole one that was written last.
 
-    That is the one that NiftyNet's text file names (not the highest: an earlier training may have
+    It is the one that NiftyNet's text file names (not the highest: an earlier training may have
     gone further), or a later one, if the process was killed before it could name that.
 
     :param model_dir: NiftyNet's model folder
@@ -166,7 +175,7 @@ def latest(model_dir):
         written = (folder / "checkpoint").stat().st_mtime_ns
     except (OSError, UnicodeDecodeError):
         text, written = "", 0
-    named = LATEST.search(text)
+    named = _LATEST_NAME.search(text)
     if not named or int(named[1]) not in numbers:
         return max(numbers, default=None)
     return max(
@@ -178,8 +187,8 @@ def latest(model_dir):
     )
 
 
-def tidy(model_dir):
-    """Remove what an interrupted write has left. Only for the one writer of the folder.
+def tidy(model_dir: str | PathLike[str]) -> list[str]:
+    """Remove what an interrupted write has left behind. Only for the one writer of the folder.
 
     :param model_dir: NiftyNet's model folder
     :return: names of the removed files and folders

@@ -34,6 +34,27 @@ def has_onednn() -> bool:
     return bool(_pywrap_util_port.IsMklEnabled())
 
 
+def knows_dilation(dtype: tf.DType) -> bool:
+    """Return whether this machine's convolutions of a type take a dilation above 1.
+
+    TensorFlow's own kernels on a CPU do not, and its oneDNN computes in bfloat16 on processors with
+    AVX-512 only.
+
+    :param dtype: of the images
+    """
+    return has_onednn() and (dtype == tf.float32 or has_avx512())
+
+
+@functools.lru_cache(None)
+def has_avx512() -> bool:
+    """Return whether the processor has AVX-512; False where the system does not say."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            return "avx512f" in file.read()
+    except OSError:
+        return False
+
+
 @functools.lru_cache(None)
 def uses_xla() -> bool:
     """Return whether XLA compiles functions for the processor."""

@@ -8,7 +8,7 @@ import tensorflow as tf
 from niftynet.layer import convolution as niftynet_convolution
 from niftynet.layer.base_layer import TrainableLayer
 
-from niftynet_ext.layer.compilation import has_onednn
+from niftynet_ext.layer.compilation import has_onednn, knows_dilation
 from niftynet_ext.layer.ddc import DDCLayer, dims
 from niftynet_ext.layer.winograd import winograd, winograd_pays
 
@@ -26,7 +26,7 @@ def convolve(inputs: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
     """
     if has_onednn() and winograd_pays(inputs, kernel, dilation):
         return winograd(inputs, kernel, dilation)
-    if has_onednn() and dilation > 1:
+    if dilation > 1 and knows_dilation(inputs.dtype):
         return dilated(inputs, kernel, dilation)
     if (
         has_onednn()

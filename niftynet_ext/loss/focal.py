@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from niftynet_ext.core.paper import FOCAL_ALPHA, FOCAL_GAMMA
 from niftynet_ext.loss.inputs import foreground_target, voxel_weights
-
-FOCAL_ALPHA = 0.75  # paper 3.4
-FOCAL_GAMMA = 2.0  # paper 3.4
 
 
 def _weighted_mean(values: tf.Tensor, weight_map: tf.Tensor | None) -> tf.Tensor:

@@ -1,0 +1,1 @@
+"""What a researcher runs: training in rounds, selection, ensembles, evaluation, report, study."""

@@ -1,50 +1,49 @@
 """The report's charts, as SVG: arrays and tables in, bytes out."""
 
 import io
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from data_prep.core.colours import OKABE_ITO
 from niftynet_ext.core import paper
-from niftynet_ext.study.curves import smooth
-
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
-"""Told apart by colour-blind readers too (Okabe and Ito)."""
+from niftynet_ext.study.curves import LOG_FOLDERS, Curve, Training, smooth
 
 MAX_DOTS = 300
 """More dots than this are drawn as pixels: thousands of slices would make a file of megabytes."""
 
-SHARE_SMOOTHED = 50
-"""A smoothed loss is the mean over this part of the curve: 1/50 of its points."""
+SMOOTHED_PARTS = 50
+"""A smoothed loss is the mean over 1/50 of the curve's points."""
 
 
-def learning_curves(trainings):
-    """All rounds of each training on one axis of iterations, losses on a logarithmic one.
+def learning_curves(trainings: Mapping[str, Training]) -> bytes:
+    """Draw all rounds of each training over one axis of iterations, with logarithmic losses.
 
-    Thin: as logged; thick: smoothed; dashed verticals: where the loss was switched.
+    Thin lines: as logged; thick lines: smoothed; dashed verticals: where the loss was switched.
 
-    :param trainings: dict by model of (training :class:`~niftynet_ext.study.curves.Curve`,
-        validation curve, list of :class:`~niftynet_ext.core.paper.Stage`)
-    :return: SVG, bytes
+    :param trainings: by the name of the model
+    :return: SVG
     """
     figure, panels = _panels(len(trainings), 1, (9.5, 2.6))
-    for ax, (name, (training, validation, stages)) in zip(panels, trainings.items(), strict=True):
-        for curve, colour, phase in zip(
-            (training, validation), COLOURS, ("training", "validation"), strict=False
-        ):
+    for ax, (name, training) in zip(panels, trainings.items(), strict=True):
+        curves = (training.training, training.validation)
+        for curve, colour, label in zip(curves, OKABE_ITO, LOG_FOLDERS, strict=False):
             if len(curve.losses):
                 ax.plot(curve.iterations, curve.losses, color=colour, alpha=0.25, linewidth=0.7)
                 ax.plot(
                     curve.iterations,
-                    _smooth_stages(curve, stages),
+                    _smooth_stages(curve, training.stages),
                     color=colour,
                     linewidth=1.8,
-                    label=phase,
+                    label=label,
                 )
         start = 0
-        for stage in stages:
+        for stage in training.stages:
             if start:
                 ax.axvline(start, color="#555555", linewidth=1, linestyle="--")
             ax.annotate(
@@ -62,25 +61,26 @@ def learning_curves(trainings):
     return _svg(figure)
 
 
-def _smooth_stages(curve, stages):
-    """The losses, each smoothed among those of its own stage."""
+def _smooth_stages(curve: Curve, stages: Sequence[paper.Stage]) -> np.ndarray:
+    """Smooth the losses, each among those of its own stage."""
     switches = np.searchsorted(curve.iterations, [stage.last for stage in stages], side="right")
-    width = max(len(curve.losses) // SHARE_SMOOTHED, 3) | 1
+    width = max(len(curve.losses) // SMOOTHED_PARTS, 3) | 1
     return np.concatenate([smooth(part, width) for part in np.split(curve.losses, switches)])
 
 
-def boxes(groups, ylabel):
-    """Quartiles as a box, 1.5 of their range as whiskers, all values as dots, the mean as a cross.
+def boxes(groups: Mapping[tuple[str, int | None], npt.ArrayLike], ylabel: str) -> bytes:
+    """Draw quartiles as a box, 1.5 of their range as whiskers, values as dots, means as crosses.
 
-    :param groups: dict of values (n,) by (model, iteration or None); nan is left out
-    :return: SVG, bytes
+    :param groups: values (n,) by model and iteration; nan is left out
+    :param ylabel: what the values are
+    :return: SVG
     """
     figure, (ax,) = _panels(1, 1, (max(4.5, 1.2 + 0.8 * len(groups)), 3.6))
     models = list(dict.fromkeys(model for model, _ in groups))
-    for place, ((model, _), values) in enumerate(groups.items()):
-        values = np.asarray(values, float)
+    for place, ((model, _), of_group) in enumerate(groups.items()):
+        values = np.asarray(of_group, float)
         values = values[~np.isnan(values)]
-        colour = COLOURS[models.index(model) % len(COLOURS)]
+        colour = OKABE_ITO[models.index(model) % len(OKABE_ITO)]
         if len(values):
             spread = 0.16 * np.sin(np.arange(len(values)) * 2.4)  # dots beside each other
             ax.scatter(
@@ -107,17 +107,15 @@ def boxes(groups, ylabel):
     return _svg(figure)
 
 
-def bland_altman(groups):
-    """Difference of two volumes over their mean, with the mean difference and 1.96 SD about it.
+def bland_altman(groups: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]]) -> bytes:
+    """Draw the difference of two volumes over their mean, its mean and its mean +- 1.96 SD.
 
-    :param groups: dict by title of (predicted mL, reference mL), arrays (patients,)
-    :return: SVG, bytes
+    :param groups: predicted and reference volumes in mL, both (patients,), by title
+    :return: SVG
     """
     figure, panels = _panels(1, len(groups), (3.6, 3.3))
-    for place, (ax, (title, (predicted, reference))) in enumerate(
-        zip(panels, groups.items(), strict=True)
-    ):
-        predicted, reference = np.asarray(predicted, float), np.asarray(reference, float)
+    for place, (ax, (title, volumes)) in enumerate(zip(panels, groups.items(), strict=True)):
+        predicted, reference = (np.asarray(volumes_ml, float) for volumes_ml in volumes)
         difference = predicted - reference
         bias, limits = limits_of_agreement(difference)
         ax.scatter(
@@ -125,7 +123,7 @@ def bland_altman(groups):
             difference,
             s=14,
             linewidth=0,
-            color=COLOURS[place % len(COLOURS)],
+            color=OKABE_ITO[place % len(OKABE_ITO)],
             alpha=0.7,
         )
         for value, style in ((bias, "-"), (limits[0], "--"), (limits[1], "--")):
@@ -144,8 +142,9 @@ def bland_altman(groups):
     return _svg(figure)
 
 
-def limits_of_agreement(difference):
-    """
+def limits_of_agreement(difference: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """Measure the bias and the limits of agreement (Bland and Altman 1986).
+
     :param difference: (n,)
     :return: mean, and (mean - 1.96 SD, mean + 1.96 SD) with the sample's SD (0 for one value)
     """
@@ -154,24 +153,24 @@ def limits_of_agreement(difference):
     return bias, (bias - spread, bias + spread)
 
 
-def _name(model):
-    return paper.NAMES.get(model, model)
+def _name(model: str) -> str:
+    return paper.PAPER_NAMES.get(model, model)
 
 
-def _tick(model, iteration):
+def _tick(model: str, iteration: int | None) -> str:
     words = _name(model).replace("DenseHighRes3DNet", "DHR3DNet")
     return words if iteration is None else f"{words}\n{iteration:,}"
 
 
-def _panels(rows, columns, size_in):
+def _panels(rows: int, columns: int, size_in: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(columns * size_in[0], rows * size_in[1]), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _svg(figure):
+def _svg(figure: Figure) -> bytes:
     FigureCanvasSVG(figure)
     content = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "niftynet_ext"}):  # the same bytes each time

@@ -1,62 +1,84 @@
-"""Several models' probabilities of one patient become one (paper 4.3, table 3's last row).
+"""Combine the probability maps of several models into one (paper 4.3, last row of table 3).
 
 The paper does not say how it combined its three models; the mean is this project's choice.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.core import files, predictions, resample
+from data_prep.core.console import count_of
+from data_prep.core.contracts import Contract
 from data_prep.core.errors import DataError
 from data_prep.core.identity import RESEARCH_USE
 
 METHODS = ("mean", "majority")
-RECORD = "ensemble.json"
+"""How to combine probabilities, see :func:`combine`."""
+
+ENSEMBLE_FILE = "ensemble.json"
+"""File of the :class:`EnsembleRecord`, beside the combined maps."""
 
 
-def combine(maps, weights=None, method="mean"):
+class EnsembleRecord(Contract):
+    """How the maps of a folder were combined."""
+
+    notice: str
+    method: str
+    weights: list[float] | None
+    models: list[str]
+    software: dict[str, str]
+
+
+def combine(
+    maps: Iterable[np.ndarray], weights: Sequence[float] | None = None, method: str = "mean"
+) -> np.ndarray:
     """Combine probability maps, one in memory at a time.
 
     ``mean``: the weighted mean of the probabilities. ``majority``: the share of the models' votes
-    (weights) that are for tumour; a mask is made of it like of a probability, where it exceeds
-    0.5, so that half the votes are not enough.
+    (weights) that are for tumour. A mask is made of it as of a probability, where it exceeds 0.5,
+    so that half the votes are not enough.
 
-    :param maps: iterable of float arrays of one shape, each read when its turn comes
+    :param maps: float arrays of one shape; an iterator is read one map at a time
     :param weights: one positive number for each map; equal by default
     :param method: one of :data:`METHODS`
     :return: float32 array of the same shape, 0 to 1
-    :raises ValueError: shapes differ, no map, or weights or method that make no sense
+    :raises ValueError: shapes differ, there is no map, or weights or method are invalid
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
     weights = None if weights is None else check_weights(weights)
-    combined, total, count = None, 0.0, 0
-    for count, one in enumerate(maps, 1):
+    combined: np.ndarray | None = None
+    total, count = 0.0, 0
+    for count, probability in enumerate(maps, 1):
         if weights is not None and count > len(weights):
-            raise ValueError(f"{len(weights)} weights for more maps")
+            raise ValueError(f"{count_of(len(weights), 'weight')} for more maps; give one for each")
         weight = 1.0 if weights is None else weights[count - 1]
-        one = resample.native_mask(one) if method == "majority" else one
+        votes = resample.native_mask(probability) if method == "majority" else probability
         if combined is None:
-            combined = np.zeros_like(one, dtype=np.float32)
-        if one.shape != combined.shape:
-            raise ValueError(f"map {count} has shape {one.shape}, the first {combined.shape}")
-        combined += np.float32(weight) * one
+            combined = np.zeros_like(votes, dtype=np.float32)
+        if votes.shape != combined.shape:
+            raise ValueError(f"map {count} has shape {votes.shape}, the first {combined.shape}")
+        combined += np.float32(weight) * votes
         total += weight
-    if combined is None or (weights is not None and count != len(weights)):
+    if combined is None:
+        raise ValueError("found no map, expected at least one map")
+    if weights is not None and count != len(weights):
         raise ValueError(
-            f"{len(weights or [])} weights for {count} maps; expected one map at least"
-            f" and a weight for each"
+            f"{count_of(len(weights), 'weight')} for {count_of(count, 'map')}; give one for each"
         )
     combined /= np.float32(total)
-    return np.clip(combined, 0, 1, out=combined)  # rounding
+    return np.clip(combined, 0, 1, out=combined)  # rounding may exceed 1
 
 
-def check_weights(weights):
-    """
+def check_weights(weights: Iterable[float]) -> list[float]:
+    """Check that weights are positive and finite.
+
     :param weights: numbers
-    :return: list of float
-    :raises ValueError: one of them is not positive and finite
+    :return: the same numbers
+    :raises ValueError: a number is not positive and finite
     """
     weights = [float(weight) for weight in weights]
     if not all(0 < weight < np.inf for weight in weights):
@@ -64,51 +86,61 @@ def check_weights(weights):
     return weights
 
 
-def ensemble(folders, out_dir, weights=None, method="mean"):
-    """Combine folders of probability maps into one that reads like a model's own.
+def ensemble(
+    folders: Sequence[str | PathLike[str]],
+    out_dir: str | PathLike[str],
+    weights: Sequence[float] | None = None,
+    method: str = "mean",
+) -> dict[str, Path]:
+    """Combine folders of probability maps into one that reads like the folder of a model.
 
     :param folders: one for each model: all with the same patients on the same grids
     :param out_dir: folder to write: ``<id>_niftynet_out.nii.gz``, ``inferred.csv`` and
-        ``ensemble.json``
-    :param weights: one for each folder
+        :data:`ENSEMBLE_FILE`
+    :param weights: one for each folder; equal by default
     :param method: one of :data:`METHODS`
-    :return: dict of the files written by patient id
-    :raises DataError: patients or grids differ, or a map cannot be used
-    :raises ValueError: weights or method make no sense
+    :return: the files written, by patient id
+    :raises DataError: fewer than two folders, patients or grids differ, or a map cannot be used
+    :raises ValueError: weights or method are invalid
     """
-    folders, out_dir = [Path(folder) for folder in folders], Path(out_dir)
-    if weights is not None and len(check_weights(weights)) != len(folders):
-        raise ValueError(f"{len(weights)} weights for {len(folders)} folders; give one for each")
-    if out_dir.resolve() in [folder.resolve() for folder in folders]:
-        raise DataError(f"--out {out_dir} is one of the models' folders. Name another.")
-    found = [predictions.find(folder) for folder in folders]
-    _check_patients(folders, found)
+    models, out_dir = [Path(folder) for folder in folders], Path(out_dir)
+    if len(models) < 2:
+        raise DataError(
+            f"--predictions: found {count_of(len(models), 'folder')}"
+            f"{''.join(f' ({folder})' for folder in models)}, expected two or more: one for each "
+            "model."
+        )
+    if weights is not None and len(check_weights(weights)) != len(models):
+        raise ValueError(
+            f"{count_of(len(weights), 'weight')} for {len(models)} folders; give one for each"
+        )
+    if out_dir.resolve() in [folder.resolve() for folder in models]:
+        raise DataError(f"--out {out_dir} is one of the models' folders. Name another folder.")
+    found = [predictions.find(folder) for folder in models]
+    _check_patients(models, found)
     files.make_folder(out_dir)
     listing = out_dir / predictions.INFERRED_LIST
-    files.write_csv(listing, [])  # nothing here counts until all of it is written
-    written = {}
-    for one in sorted(found[0]):
-        paths = [model[one] for model in found]
+    files.write_csv(listing, [])  # nothing in the folder is valid until all of it is written
+    written: dict[str, Path] = {}
+    for patient_id in sorted(found[0]):
+        paths = [paths_of_model[patient_id] for paths_of_model in found]
         combined = combine(_read_all(paths), weights, method)
         _, affine = predictions.read_grid(paths[0])
-        written[one] = out_dir / f"{one}{predictions.POSTFIX}.nii.gz"
-        files.write_nifti(written[one], combined, affine)
-    files.write_csv(listing, [(one, path.resolve()) for one, path in written.items()])
-    files.write_json(
-        out_dir / RECORD,
-        {
-            "notice": RESEARCH_USE,
-            "method": method,
-            "weights": weights and list(weights),
-            "models": [str(folder) for folder in folders],
-            "software": files.versions(),
-        },
-    )
+        written[patient_id] = out_dir / f"{patient_id}{predictions.POSTFIX}.nii.gz"
+        files.write_nifti(written[patient_id], combined, affine)
+    files.write_csv(listing, [(patient_id, path.resolve()) for patient_id, path in written.items()])
+    EnsembleRecord(
+        notice=RESEARCH_USE,
+        method=method,
+        weights=None if weights is None else list(weights),
+        models=[str(folder) for folder in models],
+        software=files.versions(),
+    ).write(out_dir / ENSEMBLE_FILE)
     return written
 
 
-def _read_all(paths):
-    """Yield the maps of one patient, each on the first one's grid.
+def _read_all(paths: Sequence[Path]) -> Iterator[np.ndarray]:
+    """Yield the maps of one patient, all on the grid of the first.
 
     :raises DataError: another grid, or not a probability map
     """
@@ -118,7 +150,7 @@ def _read_all(paths):
             path,
             shape,
             affine,
-            f"That of {paths[0]} is expected of all: predict with all models on the same images.",
+            f"Expected the grid of {paths[0]}: predict with all models on the same images.",
         )
         try:
             resample.check_probability(array)
@@ -127,17 +159,20 @@ def _read_all(paths):
         yield array
 
 
-def _check_patients(folders, found):
-    """:raises DataError: not all folders have the same patients: who lacks whom is named."""
-    everybody = sorted(set().union(*found))
+def _check_patients(folders: Sequence[Path], found: Sequence[dict[str, Path]]) -> None:
+    """Check that all folders have the same patients.
+
+    :raises DataError: they do not; the message names the patients that each folder lacks
+    """
+    everybody = sorted({patient_id for paths in found for patient_id in paths})
     lacking = {
-        folder: [one for one in everybody if one not in model]
-        for folder, model in zip(folders, found, strict=True)
+        folder: [patient_id for patient_id in everybody if patient_id not in paths]
+        for folder, paths in zip(folders, found, strict=True)
     }
     faults = [f"{folder} has no {', '.join(ids)}" for folder, ids in lacking.items() if ids]
     if faults or not everybody:
         raise DataError(
-            f"The models have different patients, or none: "
-            f"{'; '.join(faults) or 'no prediction in any folder'}. Run inference of "
-            f"all models on the same set."
+            "The models have different patients, or none: "
+            f"{'; '.join(faults) or 'no prediction in any folder'}. Run inference with all models "
+            "on the same set."
         )

@@ -1,13 +1,15 @@
-"""Steps that may be taken on a predicted mask. None is taken unless it is asked for.
+"""Steps of post-processing on a predicted mask. None is taken unless the user asks for it.
 
 A plan is written ``"lung_box:10 components:0.5 fill_holes"``: steps in their order, with a number
-where one is needed. Whether a step helps is to be seen on validation patients first:
-``python -m niftynet_ext postprocess`` prints the figures after each.
+where one is needed. Check on validation patients first whether a step helps:
+:func:`niftynet_ext.study.postprocess_stages.score_stages` scores the masks after each.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from data_prep.core import geometry, lungs
@@ -16,33 +18,33 @@ from data_prep.core.masks import bounding_box
 from niftynet_ext.evaluation.lesions import components
 
 BODY_HU = -300
-"""Above it is body, in the mean of fat, bone and cushions' air."""
+"""Voxels above are body: far below fat (-100 HU), far above the air in a cushion."""
 
 
 class Step(NamedTuple):
-    """One step: its name in :data:`STEPS`, and its number or None."""
+    """One step: its name in :data:`STEPS`, and its number in mL or mm, or None."""
 
     name: str
-    value: float
+    value: float | None
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name if self.value is None else f"{self.name}:{self.value:g}"
 
 
-def keep_components(mask, spacing_mm, min_ml):
-    """Keep connected components of at least a volume.
+def keep_components(mask: np.ndarray, spacing_mm: npt.ArrayLike, min_ml: float) -> np.ndarray:
+    """Keep the connected components that have at least a given volume.
 
     :param mask: boolean (x, y, z)
     :param spacing_mm: voxel spacing along each axis
     :param min_ml: volume in mL
     :return: boolean (x, y, z)
     """
-    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
+    voxel_ml = float(np.prod(np.asarray(spacing_mm, float))) / 1000.0
     return _keep(mask, lambda sizes: sizes * voxel_ml >= min_ml)
 
 
-def keep_largest(mask):
-    """Keep the largest connected component, the first among equals.
+def keep_largest(mask: np.ndarray) -> np.ndarray:
+    """Keep the largest connected component, the first of equal ones.
 
     :param mask: boolean (x, y, z)
     :return: boolean (x, y, z)
@@ -50,8 +52,8 @@ def keep_largest(mask):
     return _keep(mask, lambda sizes: np.arange(len(sizes)) == sizes.argmax())
 
 
-def fill_holes(mask):
-    """Fill background that the mask encloses in a slice along z.
+def fill_holes(mask: np.ndarray) -> np.ndarray:
+    """Fill the background that the mask encloses in an axial slice.
 
     :param mask: boolean (x, y, z)
     :return: boolean (x, y, z)
@@ -59,15 +61,16 @@ def fill_holes(mask):
     box = bounding_box(mask)
     filled = mask.copy()
     for k in range(mask.shape[2])[box[2]]:
-        filled[(*box[:2], k)] = ndimage.binary_fill_holes(mask[(*box[:2], k)])
+        plane = (box[0], box[1], k)
+        filled[plane] = ndimage.binary_fill_holes(mask[plane])
     return filled
 
 
-def restrict(mask, affine, box_mm):
-    """Remove all outside a box.
+def restrict(mask: np.ndarray, affine: np.ndarray, box_mm: npt.ArrayLike) -> np.ndarray:
+    """Remove everything outside a box.
 
     :param mask: boolean (x, y, z)
-    :param affine: 4x4 of the mask, axes along the patient's
+    :param affine: (4, 4) of the mask, its axes along those of the patient
     :param box_mm: (2, 3) lowest and highest corner of the box, in the frame of the affine
     :return: boolean (x, y, z)
     """
@@ -82,109 +85,144 @@ def restrict(mask, affine, box_mm):
     return kept
 
 
-def body_box(ct_hu, affine, margin_mm=0.0):
-    """Box of the largest connected part of a CT that is no air.
+def body_box(ct_hu: np.ndarray, affine: np.ndarray, margin_mm: float = 0.0) -> np.ndarray:
+    """Find the box around the largest connected part of a CT that is not air.
 
     :param ct_hu: (x, y, z) in Hounsfield units
-    :param affine: 4x4 of the CT, axes along the patient's
-    :param margin_mm: to add on all sides
+    :param affine: (4, 4) of the CT, its axes along those of the patient
+    :param margin_mm: distance to add on all sides
     :return: (2, 3) lowest and highest corner, in the frame of the affine
     :raises DataError: there is no body
     """
     box = bounding_box(keep_largest(ct_hu > BODY_HU))
     if box[0].stop == 0:
-        raise _not_there("body")
-    ends = np.array([[one.start for one in box], [one.stop - 1 for one in box]])
+        raise _not_found("body")
+    ends = np.array([[extent.start for extent in box], [extent.stop - 1 for extent in box]])
     return _box_mm(ends, affine, margin_mm)
 
 
-def lung_box(ct_hu, affine, margin_mm=0.0):
-    """Box of the lungs as ``data_prep check`` finds them (:func:`data_prep.core.lungs.find_lungs`).
+def lung_box(ct_hu: np.ndarray, affine: np.ndarray, margin_mm: float = 0.0) -> np.ndarray:
+    """Find the box around the lungs, as ``check`` does (:mod:`data_prep.core.lungs`).
 
     :param ct_hu: (x, y, z) in Hounsfield units
-    :param affine: 4x4 of the CT, axes along the patient's
-    :param margin_mm: to add on all sides
+    :param affine: (4, 4) of the CT, its axes along those of the patient
+    :param margin_mm: distance to add on all sides
     :return: (2, 3) lowest and highest corner, in the frame of the affine
     :raises DataError: there is no lung
     """
     found = lungs.find_lungs(ct_hu, geometry.spacing_mm(affine), margin_mm=0.0)
     if found is None:
-        raise _not_there("lung")
+        raise _not_found("lung")
     return _box_mm(np.array([found.low, found.high]), affine, margin_mm)
 
 
-# name: (needs a number, needs the CT)
+class Needs(NamedTuple):
+    """What a step needs: a number after its name, and the CT."""
+
+    number: bool
+    ct: bool
+
+
 STEPS = {
-    "components": (True, False),
-    "largest": (False, False),
-    "fill_holes": (False, False),
-    "body_box": (True, True),
-    "lung_box": (True, True),
+    "components": Needs(number=True, ct=False),
+    "largest": Needs(number=False, ct=False),
+    "fill_holes": Needs(number=False, ct=False),
+    "body_box": Needs(number=True, ct=True),
+    "lung_box": Needs(number=True, ct=True),
 }
+"""The steps by name."""
+
+STEP_FORMS = tuple(f"{name}:NUMBER" if needs.number else name for name, needs in STEPS.items())
+"""How each step is written in a plan."""
 
 
-def parse_plan(text):
-    """
+def parse_plan(text: str) -> tuple[Step, ...]:
+    """Read a plan.
+
     :param text: e.g. ``"lung_box:10 components:0.5 fill_holes"``: margin in mm, volume in mL
-    :return: tuple of :class:`Step`
+    :return: the steps in their order
     :raises ValueError: not of that form
     """
-    plan = []
+    plan: list[Step] = []
     for word in text.split():
         name, _, number = word.partition(":")
         try:
             value = float(number) if number else None
-            if name not in STEPS or STEPS[name][0] != (value is not None):
+            if name not in STEPS or STEPS[name].number != (value is not None):
                 raise ValueError
             if value is not None and not 0 <= value < np.inf:
                 raise ValueError
         except ValueError:
-            known = ", ".join(
-                f"{one}:NUMBER" if needs else one for one, (needs, _) in STEPS.items()
-            )
             raise ValueError(
-                f"{word!r} is no step of post-processing. Expected some of {known}; "
-                f"numbers from 0: mL for components, mm around a box."
+                f"{word!r} is not a step of post-processing. Expected some of "
+                f"{', '.join(STEP_FORMS)}; numbers from 0: mL for components, mm around a box."
             ) from None
         plan.append(Step(name, value))
     if not plan:
-        raise ValueError("the plan has no step, expected e.g. 'components:0.5 fill_holes'")
+        raise ValueError(
+            "--steps is not a step of post-processing but empty. Expected e.g. "
+            "'components:0.5 fill_holes'."
+        )
     return tuple(plan)
 
 
-def needs_ct(plan):
+def needs_ct(plan: Sequence[Step]) -> bool:
+    """Tell whether a step of a plan uses the CT.
+
+    :param plan: the steps
     """
-    :param plan: tuple of :class:`Step`
-    :return: whether one of them looks at the CT
-    """
-    return any(STEPS[step.name][1] for step in plan)
+    return any(STEPS[step.name].ct for step in plan)
 
 
-def apply(mask, affine, plan, ct=None):
+def apply(
+    mask: np.ndarray,
+    affine: np.ndarray,
+    plan: Sequence[Step],
+    ct: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
     """Take the steps of a plan.
 
     :param mask: boolean (x, y, z)
-    :param affine: 4x4 of the mask, RAS or LPS mm, axes along the patient's
-    :param plan: tuple of :class:`Step`
-    :param ct: (x, y, z) in Hounsfield units and its affine, where :func:`needs_ct`; any grid
+    :param affine: (4, 4) of the mask, RAS or LPS mm, its axes along those of the patient
+    :param plan: the steps
+    :param ct: (x, y, z) in Hounsfield units on any grid, and its affine in the same frame; needed
+        where :func:`needs_ct`
     :return: boolean (x, y, z)
     :raises DataError: the CT has no body, or no lung
+    :raises ValueError: a step needs the CT, and there is none
     """
-    actions = {
-        "components": lambda value: keep_components(mask, geometry.spacing_mm(affine), value),
-        "largest": lambda value: keep_largest(mask),
-        "fill_holes": lambda value: fill_holes(mask),
-        "body_box": lambda value: restrict(mask, affine, body_box(*ct, value)),
-        "lung_box": lambda value: restrict(mask, affine, lung_box(*ct, value)),
-    }
     for step in plan:
-        mask = actions[step.name](step.value)
+        mask = _apply_step(mask, affine, step, ct)
     return mask
 
 
-def _keep(mask, choose):
-    """
-    :param choose: function from the components' sizes to which of them to keep
+def _apply_step(
+    mask: np.ndarray,
+    affine: np.ndarray,
+    step: Step,
+    ct: tuple[np.ndarray, np.ndarray] | None,
+) -> np.ndarray:
+    if step.name == "largest":
+        return keep_largest(mask)
+    if step.name == "fill_holes":
+        return fill_holes(mask)
+    if step.value is None:
+        raise ValueError(f"the step {step.name} needs a number")
+    if step.name == "components":
+        return keep_components(mask, geometry.spacing_mm(affine), step.value)
+    if ct is None:
+        raise ValueError(f"the step {step} needs the CT")
+    find_box = {"body_box": body_box, "lung_box": lung_box}[step.name]
+    return restrict(mask, affine, find_box(*ct, step.value))
+
+
+def _keep(mask: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Keep some of the connected components.
+
+    :param mask: boolean (x, y, z)
+    :param choose: called with the sizes of the components, (components,) voxels; returns which of
+        them to keep, boolean (components,)
+    :return: boolean (x, y, z)
     """
     kept = np.zeros_like(mask)
     box = bounding_box(mask)
@@ -194,16 +232,18 @@ def _keep(mask, choose):
     return kept
 
 
-def _not_there(name):
+def _not_found(name: str) -> DataError:
     return DataError(
         f"the CT has no {name}: is it a thorax, in Hounsfield units? Leave out the step {name}_box."
     )
 
 
-def _box_mm(ends, affine, margin_mm):
-    """
+def _box_mm(ends: np.ndarray, affine: np.ndarray, margin_mm: float) -> np.ndarray:
+    """Return the corners of a box of voxels, in the frame of the affine.
+
     :param ends: (2, 3) indices of the first and the last voxel
-    :return: (2, 3) corners: their outer faces, widened by the margin
+    :return: (2, 3) lowest and highest corner: the outer faces of these voxels, widened by the
+        margin
     """
     faces = ends + [[-0.5], [0.5]]
     corners = faces @ affine[:3, :3].T + affine[:3, 3]

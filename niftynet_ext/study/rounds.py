@@ -1,12 +1,11 @@
 """The paper's training in rounds: Dice, then focal loss, from one checkpoint to the next.
 
-``python -m niftynet_ext.study.rounds -c X.ini`` runs plain ``net_segment train`` calls whose
-command-line flags override the ini file; ``--dry-run`` prints them. Run again, however it ended,
-it goes on from the last whole checkpoint. The optimiser's state is part of NiftyNet's checkpoints:
-a new loss starts with the moments of Adam that the old one left.
+:func:`train_in_rounds` runs plain ``net_segment train`` calls whose command-line flags override the
+ini file. Run again, however it ended, it resumes from the last whole checkpoint. The optimiser's
+state is part of NiftyNet's checkpoints: a new loss starts with the moments of Adam that the
+previous loss left.
 """
 
-import argparse
 import configparser
 import os
 import re
@@ -14,6 +13,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from io import RawIOBase
+from os import PathLike
 from pathlib import Path
 
 from niftynet_ext.core import checkpoints
@@ -22,67 +24,71 @@ from niftynet_ext.core.messages import CHECK_PREFIX, PROGRESS_PREFIX
 from niftynet_ext.core.paper import PAPER_PLAN, Stage
 from niftynet_ext.training import lock
 
-SHOWN = (PROGRESS_PREFIX, CHECK_PREFIX)
-# what says why in a log: a refusal, the last line of a traceback, or NiftyNet's own words
 CAUSE = re.compile(r"^(?:error: |[\w.]+(?:Error|Exception)\b: |CRITICAL:niftynet: )")
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""A line of a log that states a cause: a refusal, the last line of a traceback, or NiftyNet's."""
+
+TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Escape sequences that colour the text on a terminal."""
+
+_SHOWN = (PROGRESS_PREFIX, CHECK_PREFIX)
+_PLAN_EXAMPLE = "'DiceForeground:20000 Focal:30000'"
 
 
-def parse_plan(text):
-    """
+def parse_plan(text: str) -> tuple[Stage, ...]:
+    """Read a plan of stages.
+
     :param text: e.g. ``"DiceForeground:20000 Focal:30000"``: loss and its last iteration
-    :return: tuple of :class:`Stage`
-    :raises RoundsError: not of that form, or iterations that do not grow
+    :return: the stages in their order
+    :raises RoundsError: not of that form, or iterations that do not increase
     """
-    stages = []
+    stages: list[Stage] = []
     for word in text.split():
         loss, _, last = word.partition(":")
         if not loss or not last.isdecimal():
-            raise RoundsError(
-                f"--plan: {word!r} is not LOSS:LAST_ITERATION, "
-                f"e.g. 'DiceForeground:20000 Focal:30000'"
-            )
+            raise RoundsError(f"--plan: {word!r} is not LOSS:LAST_ITERATION, e.g. {_PLAN_EXAMPLE}")
         if int(last) <= (stages[-1].last if stages else 0):
             raise RoundsError(
-                f"--plan: {word!r}: last iterations count from the start of the "
-                f"training and must grow from stage to stage"
+                f"--plan: {word!r}: last iterations count from the start of the training and must "
+                "increase from stage to stage"
             )
         stages.append(Stage(loss, int(last)))
     if not stages:
-        raise RoundsError("--plan is empty; expected e.g. 'DiceForeground:20000 Focal:30000'")
+        raise RoundsError(f"--plan is empty; expected e.g. {_PLAN_EXAMPLE}")
     return tuple(stages)
 
 
-def read_folders(config):
-    """Where an ini file has the model and the split, by NiftyNet's rules.
+def read_folders(config: str | PathLike[str]) -> tuple[Path, Path | None]:
+    """Read from an ini file where the model and the split are, by NiftyNet's rules.
 
-    :param config: path of an ini file
+    :param config: path of the ini file
     :return: model folder, and the split file or None
-    :raises RoundsError: no such file, or no ``model_dir`` in it
+    :raises RoundsError: there is no such file, or no ``model_dir`` in it
     """
     parser = configparser.ConfigParser(interpolation=None)
     try:
         if not parser.read(config, encoding="utf-8"):
             raise RoundsError(f"{config}: no such ini file")
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise RoundsError(f"{config} is no ini file: {error}") from error
-    in_ini = parser.get("SYSTEM", "model_dir", fallback="")
-    if not in_ini:
-        raise RoundsError(f"{config}: [SYSTEM] has no model_dir; add one")
+        raise RoundsError(f"{config} is not an ini file: {error}") from error
+    folder = parser.get("SYSTEM", "model_dir", fallback="")
+    if not folder:
+        raise RoundsError(f"{config}: [SYSTEM] has no model_dir; add it")
     split = parser.get("SYSTEM", "dataset_split_file", fallback="")
-    # NiftyNet looks from the model folder; the ini file means the model folder it names itself
-    in_ini = Path(in_ini).expanduser().absolute()
-    split_file = Path(os.path.normpath(in_ini / Path(split).expanduser())) if split else None
-    return in_ini, split_file
+    # a relative path is relative to the model folder that the same ini file names
+    model_dir = Path(folder).expanduser().absolute()
+    split_file = Path(os.path.normpath(model_dir / Path(split).expanduser())) if split else None
+    return model_dir, split_file
 
 
-def command(config, stage, start, overrides=()):
-    """
+def command(
+    config: str | PathLike[str], stage: Stage, start: int, overrides: Sequence[str] = ()
+) -> list[str]:
+    """Return the ``net_segment train`` call of a stage, word by word.
+
     :param config: path of the ini file
     :param stage: the stage to run
     :param start: iteration whose checkpoint the stage continues; 0 initialises the network
     :param overrides: further ``net_segment`` flags
-    :return: the ``net_segment train`` call of a stage, as a list of words
     """
     return [
         "net_segment",
@@ -99,11 +105,11 @@ def command(config, stage, start, overrides=()):
     ]
 
 
-def run_command(words, log_path):
-    """Run one call, with all it prints in a log; progress and warnings on the screen as well.
+def run_command(words: Sequence[str], log_path: Path) -> int:
+    """Run one call and append its output to a log; show progress and warnings on the screen too.
 
     :param words: a ``net_segment`` call
-    :param log_path: file to append to
+    :param log_path: the log
     :return: the exit code
     :raises RoundsError: ``net_segment`` is not installed
     """
@@ -121,17 +127,18 @@ def run_command(words, log_path):
             text=True,
             errors="replace",
         )
+        assert process.stdout is not None  # as it is a pipe
         try:
             for line in process.stdout:
                 keep(log, line)
-                if line.startswith(SHOWN):
+                if line.startswith(_SHOWN):
                     rewritten = live and line.startswith(PROGRESS_PREFIX)
                     print(
                         f"\r\033[K{line.rstrip()}" if live else line.rstrip(),
                         end="" if rewritten else "\n",
                         flush=True,
                     )
-        except KeyboardInterrupt:  # NiftyNet got it too, and is writing its checkpoint
+        except KeyboardInterrupt:  # NiftyNet received it too, and is writing its checkpoint
             keep(log, process.communicate()[0])
             raise
         finally:
@@ -140,11 +147,11 @@ def run_command(words, log_path):
         return process.wait()
 
 
-def keep(log, text):
-    """
+def keep(log: RawIOBase, text: str) -> None:
+    """Write to a log, or to the screen if the disk is full: the training itself continues.
+
     :param log: unbuffered binary file
-    :param text: for the log, or for the screen where the disk is full: the training goes on, and
-        says so itself when it cannot write
+    :param text: what to write
     """
     try:
         log.write(text.encode("utf-8", "replace"))
@@ -152,105 +159,86 @@ def keep(log, text):
         print(text, end="", flush=True)
 
 
-def explain(stage, code, log, log_path, advanced):
-    """
-    :param stage: the stage that broke off
+def explain(stage: Stage, code: int, log: str, log_path: Path, advanced: bool) -> str:
+    """Explain why a stage failed: the first causes that its log states, and what to do.
+
+    :param stage: the stage that failed
     :param code: exit code of its call
     :param log: what the call printed
-    :param log_path: where that stands
-    :param advanced: whether a checkpoint was written on the way
-    :return: text for the user: the first causes that the log names, and what to do
+    :param log_path: file of the log
+    :param advanced: whether the call wrote a checkpoint
     """
-    lines = [COLOURS.sub("", line).rstrip() for line in log.splitlines()]
+    lines = [TERMINAL_COLOURS.sub("", line).rstrip() for line in log.splitlines()]
     causes = list(dict.fromkeys(line for line in lines if CAUSE.match(line)))
     refusals = [line.removeprefix("error: ") for line in causes if line.startswith("error: ")]
     causes = refusals or causes[:4] or lines[-15:]
-    advice = "go on from the last checkpoint" if advanced else "try again once this is mended"
+    advice = (
+        "resume from the last checkpoint" if advanced else "try again after you have fixed this"
+    )
     return "\n".join(
         [
             *causes,
             "",
-            f"{stage.loss} did not reach iteration {stage.last} (exit code "
-            f"{code}); all of the log: {log_path}. Run the same command to {advice}.",
+            f"{stage.loss} did not reach iteration {stage.last} (exit code {code}); the whole log "
+            f"is {log_path}. Run the same command to {advice}.",
         ]
     )
 
 
-def run(config, plan=PAPER_PLAN, model_dir=None, overrides=(), dry_run=False):
-    """Train through the stages of ``plan`` that are not finished yet.
+def train_in_rounds(
+    config: str | PathLike[str],
+    plan: Sequence[Stage] = PAPER_PLAN,
+    model_dir: str | PathLike[str] | None = None,
+    overrides: Sequence[str] = (),
+    dry_run: bool = False,
+) -> None:
+    """Train through the stages of a plan that are not finished yet.
 
-    :param config: path of an ini file
-    :param plan: stages
-    :param model_dir: overrides the ini file's
+    :param config: path of the ini file
+    :param plan: the stages
+    :param model_dir: overrides that of the ini file
     :param overrides: further ``net_segment train`` flags
     :param dry_run: print the calls, run nothing
-    :raises RoundsError: a stage ended without its checkpoint
+    :raises RoundsError: the training cannot start, or a stage ended without its checkpoint
+    :raises RefusedError: another process is training in the model folder
     """
-    in_ini, split_file = read_folders(config)
+    folder, split_file = read_folders(config)
     if split_file and not split_file.is_file() and not dry_run:
         raise RoundsError(
-            f"{config}: dataset_split_file is not there: {split_file}\nWrite it with "
-            f"`make preprocess`; without it NiftyNet would train on every patient, "
-            f"those for testing included"
+            f"{config}: dataset_split_file does not exist: {split_file}\nWrite it with "
+            "`net_lung preprocess`; without it NiftyNet would train on all patients, including "
+            "those of the test set"
         )
+    flags = list(overrides)
     if model_dir:
-        model_dir = Path(model_dir).expanduser().absolute()
-        overrides = ["--model_dir", str(model_dir), *overrides]
+        folder = Path(model_dir).expanduser().absolute()
+        flags = ["--model_dir", str(folder), *flags]
         if split_file:  # NiftyNet would look for it from the new folder
-            overrides += ["--dataset_split_file", str(split_file)]
-    model_dir = model_dir or in_ini
-    start = checkpoints.latest(model_dir) or 0
+            flags += ["--dataset_split_file", str(split_file)]
+    start = checkpoints.latest(folder) or 0
     remaining = [stage for stage in plan if stage.last > start]
     if not remaining:
-        print(f"{model_dir}: all {plan[-1].last} iterations are there, nothing to do")
+        print(f"{folder}: all {plan[-1].last} iterations are done already")
     for stage in remaining:
-        words = command(config, stage, start, overrides)
+        words = command(config, stage, start, flags)
         print(shlex.join(words), flush=True)
         if not dry_run:
-            model_dir.mkdir(parents=True, exist_ok=True)
-            lock.check_free(model_dir)  # the log is that of whoever is training there
-            log_path = model_dir / "rounds.log"
-            known = log_path.stat().st_size if log_path.exists() else 0
-            code = run_command(words, log_path)
-            reached = checkpoints.latest(model_dir) or 0
-            # NiftyNet ends with exit code 0 when a session breaks off: only a checkpoint counts
-            if code or reached != stage.last:
-                log = log_path.read_bytes()[known:].decode("utf-8", "replace")
-                raise RoundsError(explain(stage, code, log, log_path, reached > start))
+            _train_stage(words, stage, start, folder)
         start = stage.last
 
 
-def main(argv=None):
-    """Command line of the module.
+def _train_stage(words: Sequence[str], stage: Stage, start: int, model_dir: Path) -> None:
+    """Run the call of one stage.
 
-    :return: exit code: 0, 1 for a failed training, 130 for Ctrl-C
+    :raises RoundsError: it ended without its checkpoint
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m niftynet_ext.study.rounds",
-        description=__doc__.split("\n\n")[0],
-        epilog="Flags that this command does not know go to net_segment, e.g. --lr 0.0001",
-    )
-    parser.add_argument("-c", "--config", required=True, help="ini file of the network")
-    parser.add_argument(
-        "--plan",
-        default=" ".join(f"{s.loss}:{s.last}" for s in PAPER_PLAN),
-        help="LOSS:LAST_ITERATION ..., default %(default)r (the paper's)",
-    )
-    parser.add_argument("--model-dir", "--model_dir", help="overrides the ini file's model_dir")
-    parser.add_argument("--dry-run", action="store_true", help="print the calls and stop")
-    args, overrides = parser.parse_known_args(argv)
-    try:
-        run(args.config, parse_plan(args.plan), args.model_dir, overrides, args.dry_run)
-    except RoundsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            "stopped; run the same command again to go on from the last checkpoint", file=sys.stderr
-        )
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    model_dir.mkdir(parents=True, exist_ok=True)
+    lock.check_free(model_dir)  # the log belongs to the process that is training there
+    log_path = model_dir / "rounds.log"
+    known_bytes = log_path.stat().st_size if log_path.exists() else 0
+    code = run_command(words, log_path)
+    reached = checkpoints.latest(model_dir) or 0
+    # NiftyNet ends with exit code 0 when its session fails: only a checkpoint counts
+    if code or reached != stage.last:
+        log = log_path.read_bytes()[known_bytes:].decode("utf-8", "replace")
+        raise RoundsError(explain(stage, code, log, log_path, reached > start))

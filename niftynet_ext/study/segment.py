@@ -15,12 +15,12 @@ from data_prep.cohort.job import Parameters
 from data_prep.core import files, geometry, predictions, resample
 from data_prep.core.console import count_of
 from data_prep.core.errors import DataError
-from data_prep.core.identity import RESEARCH_USE
+from data_prep.core.identity import DEFAULT_LABEL, RESEARCH_USE
 from data_prep.dicom_in.scan import CtSeries, scan
 from data_prep.dicom_in.series import Volume, choose_series, read_volume
 from data_prep.dicom_out.rtstruct import write_rtstruct
 from data_prep.dicom_out.seg import write_seg
-from data_prep.dicom_out.sources import DEFAULT_LABEL, Algorithm, read_sources
+from data_prep.dicom_out.sources import Algorithm, read_sources
 from data_prep.pictures import panels, planes
 from niftynet_ext.core import choices
 from niftynet_ext.study import ensemble, postprocess
@@ -260,10 +260,10 @@ def _joint_sha256(models: list[TrainedModel]) -> str:
 
 
 def _draw(path: Path, volume: Volume, mask: np.ndarray, affine_ras: np.ndarray) -> None:
-    case = panels.Case(
+    case = panels.PanelRow(
         f"CT series {volume.series_uid}",
-        planes.Grid(volume.array, affine_ras),
-        planes.Grid(mask, affine_ras),
+        planes.ShownVolume(volume.array, affine_ras),
+        planes.ShownVolume(mask, affine_ras),
     )
     files.write_bytes(path, panels.draw_panels([case], RESEARCH_USE))
 

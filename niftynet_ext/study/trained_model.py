@@ -160,7 +160,7 @@ def infer(model: TrainedModel, images_csv: Path, work_dir: Path, windows: str) -
     found = predictions.find(output) if output.is_dir() else {}
     if not found:  # NiftyNet ends with exit code 0 when a session fails
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        lines = [rounds.COLOURS.sub("", line).rstrip() for line in lines]
+        lines = [rounds.TERMINAL_COLOURS.sub("", line).rstrip() for line in lines]
         causes = [line for line in lines if rounds.CAUSE.match(line)][:2] or lines[-LINES_SHOWN:]
         raise DataError(
             f"--model {model.folder}: net_segment inference wrote no output: {' '.join(causes)} "

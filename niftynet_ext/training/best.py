@@ -19,7 +19,7 @@ from niftynet.engine.signal import GRAPH_CREATED, ITER_FINISHED, SESS_STARTED, V
 from niftynet.io.misc_io import get_latest_subfolder
 
 from data_prep.core.console import count_of
-from data_prep.core.dice import dice
+from data_prep.core.overlap import dice
 from niftynet_ext.core import checkpoints
 from niftynet_ext.core.choices import GRID, WHOLE
 from niftynet_ext.core.errors import RefusedError

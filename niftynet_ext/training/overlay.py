@@ -3,14 +3,10 @@
 import numpy as np
 from scipy import ndimage
 
+from data_prep.core.colours import PREDICTION_RGB, REFERENCE_RGB
+
 GREY_PERCENTILES = (1.0, 99.0)
 """Percentiles of the slice's values that become black and white."""
-
-REFERENCE_RGB = (60, 140, 255)
-"""Blue."""
-
-PREDICTION_RGB = (255, 150, 30)
-"""Orange."""
 
 
 def draw_overlay(image: np.ndarray, reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:

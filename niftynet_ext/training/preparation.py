@@ -1,4 +1,4 @@
-"""Note in a model folder how its training's images were prepared, for whoever infers on new ones.
+"""Note in a model folder how the images of its training were prepared, for later inference.
 
 A network knows one voxel size and one way to resample; NiftyNet notes neither. The note,
 ``preprocess.json``, is read and written here only.

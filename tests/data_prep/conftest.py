@@ -17,8 +17,8 @@ def dicom(patient):
     for name in ("P1", "P2", "../../x"):
         made = patient(name.strip("./"))
         made.patient_id = name
-        for dataset in made.slices:
-            dataset.PatientID = name
+        for ct_slice in made.slices:
+            ct_slice.PatientID = name
         made.write().structures({"GTV-1": [(2, square(3.5, 12.5))], "Heart": None})
     patient("other").write().structures({"GTV-2": [(2, square(3.5, 12.5))]})
     patient("no_ct").structures({"GTV-1": [(2, square(3.5, 12.5))]})

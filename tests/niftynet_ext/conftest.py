@@ -40,9 +40,9 @@ def evaluate(tf):
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path, fork_server):
     """A folder with six tiny patients, an ini file and a network."""
-    job = toy.Job(tmp_path)
+    job = toy.Job(tmp_path, fork_server)
     yield job
     job.end()
 

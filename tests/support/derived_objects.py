@@ -30,15 +30,15 @@ def random_mask(volume, seed=4):
 
 def fill(path, volume, name):
     """Return the mask that :mod:`data_prep.dicom_in.contours` makes of a set, without a warning."""
-    one = structures.read_structure_set(path)
-    (roi,) = (roi for roi in one.candidates if roi.name == name)
-    mask, warnings = contours.build_mask(volume, one, roi)
+    structure_set = structures.read_structure_set(path)
+    (roi,) = (roi for roi in structure_set.candidates if roi.name == name)
+    mask, warnings = contours.build_mask(volume, structure_set, roi)
     assert not warnings
     return mask
 
 
 def mask_by_position(path, volume):
-    """Return the mask of a SEG's one segment, each frame put where it says it lies."""
+    """Return the mask of the only segment of a SEG, each frame put at its stated position."""
     seg = pydicom.dcmread(path)
     frames = seg.pixel_array.reshape(seg.NumberOfFrames, seg.Rows, seg.Columns)
     cosines = seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]

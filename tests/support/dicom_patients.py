@@ -1,4 +1,4 @@
-"""Small DICOM patients that the tests write, byte by byte if need be."""
+"""Small DICOM patients that the tests write."""
 
 import hashlib
 
@@ -88,14 +88,14 @@ class Patient:
         return dataset
 
     def write(self, shuffled=True):
-        """Write the slices under names that say nothing of their order."""
+        """Write the slices under names that do not follow their order."""
         order = np.random.default_rng(2).permutation(len(self.slices))
         for number, k in enumerate(order if shuffled else range(len(self.slices))):
             self.slices[k].save_as(self.folder / f"{number:03d}", enforce_file_format=True)
         return self
 
     def write_multiframe(self):
-        """Write one Enhanced CT file: frames in no order, every second rescaled by its own."""
+        """Write one Enhanced CT file: frames in no order, every second with its own rescaling."""
         dataset = self._object(EnhancedCTImageStorage, "CT", self.series_uid)
         order = np.random.default_rng(4).permutation(len(self.slices))
         first = self.slices[0]
@@ -154,7 +154,7 @@ class Patient:
         dataset = self._object(RTStructureSetStorage, "RTSTRUCT", generate_uid())
         series = Dataset()
         series.SeriesInstanceUID = self.series_uid
-        series.ContourImageSequence = [_image(one) for one in self.slices]
+        series.ContourImageSequence = [_image(ct_slice) for ct_slice in self.slices]
         study = Dataset()
         study.RTReferencedSeriesSequence = [series]
         frame = Dataset()
@@ -188,7 +188,7 @@ class Patient:
     def segmentation(self, segments, name="seg.dcm", kind="BINARY", meanings=None, **changes):
         """Write a DICOM SEG; ``segments`` maps a label to {slice index: array (rows, columns)}.
 
-        Its frames are in no order; a fractional one has a maximum of 200.
+        Its frames are in no order; the maximum of a fractional segmentation is 200.
         """
         dataset = self._object(SegmentationStorage, "SEG", generate_uid())
         dataset.FrameOfReferenceUID, dataset.SegmentationType = self.frame_uid, kind

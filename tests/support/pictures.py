@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 
-from data_prep.pictures.planes import Grid
+from data_prep.pictures.planes import ShownVolume
 
 SPACING_MM = np.array([4.0, 4.0, 6.0])
 
@@ -21,12 +21,12 @@ def box_mask(low_mm, high_mm):
 
 
 def grid(array, flips=(1, 1, 1), order=(0, 1, 2)):
-    """The array on its grid, stored with flipped and permuted axes."""
+    """The array as a volume to show, stored with flipped and permuted axes."""
     affine = np.diag([*SPACING_MM, 1.0])
     affine[:3, 3] = ORIGIN_MM
     ornt = np.column_stack([order, flips])
     image = nib.Nifti1Image(array.astype(np.int16), affine).as_reoriented(ornt)
-    return Grid(np.asarray(image.dataobj), image.affine)
+    return ShownVolume(np.asarray(image.dataobj), image.affine)
 
 
 def body():

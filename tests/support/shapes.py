@@ -7,7 +7,7 @@ from scipy import ndimage
 def box(shape, *ranges):
     """Boolean array with one box: ``ranges`` are (first, last + 1) along each axis."""
     mask = np.zeros(shape, bool)
-    mask[tuple(slice(*one) for one in ranges)] = True
+    mask[tuple(slice(first, end) for first, end in ranges)] = True
     return mask
 
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from data_prep.cohort.manifest import GridRecord, Status
 from data_prep.core import resample
-from niftynet_ext.study.scoring import Model
+from niftynet_ext.study.scoring import ModelPredictions
 from tests.support.manifests import record_of, write_manifest_of
 from tests.support.shapes import ball
 
@@ -26,7 +26,7 @@ def tumour(offset=0.0, radius=6.0):
 
 
 class Study:
-    """Three labelled patients and a model that is one mm off.
+    """Three labelled patients and a model that is 1 mm off.
 
     ``references`` is a folder as ``data_prep preprocess`` writes it, ``model`` has the predictions.
     """
@@ -35,7 +35,7 @@ class Study:
 
     def __init__(self, folder):
         self.folder, self.references = folder, folder / "data"
-        self.model = Model(
+        self.model = ModelPredictions(
             "densehighres3dnet_v1", 60000, folder / "densehighres3dnet_v1" / "inference_60000"
         )
         grid = resample.reduced_grid(SHAPE, AFFINE, 2)

@@ -4,8 +4,6 @@ import configparser
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -104,10 +102,12 @@ class Job:
     """A folder with data, ``net.ini`` and ``toynet.py``.
 
     :param folder: empty folder
+    :param fork_server: starts the commands
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, fork_server):
         self.folder = folder
+        self.fork_server = fork_server
         self.model = folder / "model"
         self.processes = []
         for name in ("images", "labels"):
@@ -153,18 +153,10 @@ class Job:
         self.set("SYSTEM", event_handler=", ".join([ini["SYSTEM"]["event_handler"], *names]))
 
     def start(self, command, *words, log="output.log", **environment):
-        """Start a script of this environment in its own process group, printing to ``log``."""
-        script = Path(sys.executable).with_name(command)
+        """Start a command in a process group of its own, printing to ``log``."""
         path = os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", ""), os.getcwd()])
-        with open(self.folder / log, "w") as output:
-            process = subprocess.Popen(
-                [script, *map(str, words)],
-                cwd=self.folder,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": path, **environment},
-            )
+        env = {**os.environ, "PYTHONPATH": path, **environment}
+        process = self.fork_server.start([command, *words], self.folder, self.folder / log, env)
         self.processes.append(process)
         return process
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from data_prep import phantom
-from data_prep.cohort import check, check_table
+from data_prep.cohort import check, check_findings, check_table
 from data_prep.cohort.check_report import REPORT, CheckedPatient, Verdict, read_report
 from data_prep.cohort.job import Parameters
 from data_prep.core.engine import Engine
@@ -19,7 +19,7 @@ from tests.support.dicom_patients import square
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     """Return a folder of three phantoms, whose tumours are known in closed form, and that truth."""
-    folder = phantom.write_cohort(
+    folder = phantom.write_phantom_cohort(
         tmp_path_factory.mktemp("check") / "dicom", patients=3, matrix=128, slices=40
     )
     truth = json.loads((folder / phantom.TRUTH_FILE).read_text())["patients"]
@@ -141,7 +141,7 @@ GOOD = {
 
 def findings(numbers):
     """Return the findings of a patient with these numbers."""
-    return check.findings(
+    return check_findings.findings(
         CheckedPatient(
             id="P1", source="", verdict="ok", series_found=(), found={}, findings=(), **numbers
         )

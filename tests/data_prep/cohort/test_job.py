@@ -161,7 +161,7 @@ def test_whoever_changed_is_prepared_again_and_nobody_else(dicom, tmp_path, monk
 def test_a_patient_whose_worker_died_has_failed_and_is_tried_again(dicom, tmp_path):
     class Unlucky(Engine):
         @contextmanager
-        def session(self):
+        def session(self, preload=()):
             def lose_p1(function, jobs):
                 for number, result in here(function, jobs):
                     lost = getattr(jobs[number], "patient_id", "") == "P1"

@@ -263,7 +263,7 @@ def test_wrong_folders(tmp_path, dicom):
         prepare_cohort(tmp_path / "absent", tmp_path / "out", Parameters())
     (tmp_path / "file").touch()
     for name in ("file", "file/below"):
-        with pytest.raises(DataError, match="cannot be made a folder"):
+        with pytest.raises(DataError, match="cannot be created as a folder"):
             prepare_cohort(dicom, tmp_path / name, Parameters())
     with pytest.raises(DataError, match="lies within"):
         prepare_cohort(dicom, dicom / "out", Parameters())

@@ -131,9 +131,15 @@ def test_a_wrong_folder_is_one_paragraph_without_traceback(root, tmp_path):
         ("phantom --out new --matrix 5", "matrix must be"),
         ("phantom --out file", "file"),
         ("preprocess --dicom dicom --out new --seed -1", "--seed is -1"),
-        ("preprocess --dicom dicom --out file", "--out file cannot be made a folder"),
-        ("preprocess --dicom dicom --out file/below", "--out file/below cannot be made a folder"),
-        ("restore --data data --predictions nn --out file", "--out file cannot be made a folder"),
+        ("preprocess --dicom dicom --out file", "--out file cannot be"),
+        (
+            "preprocess --dicom dicom --out file/below",
+            "--out file/below cannot be",
+        ),
+        (
+            "restore --data data --predictions nn --out file",
+            "--out file cannot be",
+        ),
         ("restore --data file --predictions nn --out new", "No file/manifest.json"),
         ("picture --data data --masks masks --out file/a.png", "file"),
     ],

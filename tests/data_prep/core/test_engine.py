@@ -6,45 +6,17 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import threadpoolctl
 
 from data_prep.core import engine
 from data_prep.core.engine import Engine, Failure
 from data_prep.core.errors import DataError
+from tests.support.engine_jobs import fragile, square, threads
 
 
 def run_all(engine, function, jobs):
     with engine.session() as run:
         return dict(run(function, jobs))
-
-
-def square(value):
-    return value * value, os.getpid()
-
-
-def fragile(value):
-    if value == "raise":
-        raise ValueError("boom")
-    if value == "die":
-        os._exit(1)
-    if value == "eat":
-        hoard = []
-        for _ in range(100):  # 10 GB if nobody stops it
-            hoard.append(np.ones(100_000_000, np.uint8))
-            time.sleep(0.05)
-    return value
-
-
-def pid_of_worker(_):
-    time.sleep(0.05)
-    return os.getpid()
-
-
-def threads(_):
-    np.ones((2, 2)) @ np.ones((2, 2))
-    return [library["num_threads"] for library in threadpoolctl.threadpool_info()]
 
 
 def test_one_worker_is_this_process():
@@ -81,7 +53,7 @@ def test_workers_end_with_the_process_that_started_them():
     code = """
 import os, signal
 from data_prep.core.engine import Engine
-from tests.data_prep.core.test_engine import pid_of_worker
+from tests.support.engine_jobs import pid_of_worker
 
 with Engine(workers=2).session() as run:
     print(*{pid for _, pid in run(pid_of_worker, range(4))}, flush=True)

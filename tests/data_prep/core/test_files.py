@@ -49,8 +49,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_half(tmp_path, monke
 
 def test_drafts_of_a_killed_run_go_and_other_hidden_files_stay(tmp_path):
     (tmp_path / "images").mkdir()
-    draft, mine = tmp_path / "images" / ".P1.nii.gz.4711.part", tmp_path / ".notes.part"
-    for path in (draft, mine):
+    draft, other = tmp_path / "images" / ".P1.nii.gz.4711.part", tmp_path / ".notes.part"
+    for path in (draft, other):
         path.touch()
     files.remove_drafts(tmp_path)
-    assert not draft.exists() and mine.exists()
+    assert not draft.exists() and other.exists()

@@ -32,7 +32,7 @@ def test_regions_with_a_common_edge_share_no_pixel_and_leave_none():
         a, b = rng.integers(1, 19, 2)
         left = np.array([(1, 1), (a, 1), (b, 18), (1, 18)], float)
         right = np.array([(a, 1), (18, 1), (18, 18), (b, 18)], float)
-        masks = [fill_even_odd([one], (20, 20)).astype(int) for one in (left, right, whole)]
+        masks = [fill_even_odd([polygon], (20, 20)).astype(int) for polygon in (left, right, whole)]
         assert (masks[0] + masks[1] == masks[2]).all()
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.core.lungs import MARGIN_MM, find_lungs
+from data_prep.core.lungs import LUNG_MARGIN_MM, find_lungs
 
 SPACING_MM = np.array([1.5, 2.0, 3.0])
 AIR, TISSUE, LUNG = -1000, 40, -850
@@ -22,7 +22,7 @@ def thorax(lungs=((60, 80, 30), (130, 80, 30)), radii=(22, 30, 20)):
 
 def test_the_box_holds_both_lungs_and_their_volume_is_that_of_the_ellipsoids():
     found = find_lungs(thorax(), SPACING_MM)
-    margin = MARGIN_MM / SPACING_MM
+    margin = LUNG_MARGIN_MM / SPACING_MM
     step = np.array([2, 2, 1])  # found on every second voxel
     assert (np.abs(found.low - ([38, 50, 10] - margin)) <= step).all()
     assert (np.abs(found.high - ([152, 110, 50] + margin)) <= step).all()

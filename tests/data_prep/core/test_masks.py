@@ -36,8 +36,8 @@ def test_boundary_is_the_mask_without_its_erosion(shape):
 def test_boundary_in_the_slice_only():
     mask = box((6, 6, 4), (1, 5), (1, 5), (0, 4))
     for k in range(4):
-        one = masks.boundary(mask, axes=(0, 1))[..., k]
-        assert np.array_equal(one, masks.boundary(mask[..., k])) and one.sum() == 12
+        border = masks.boundary(mask, axes=(0, 1))[..., k]
+        assert np.array_equal(border, masks.boundary(mask[..., k])) and border.sum() == 12
 
 
 @pytest.mark.parametrize("order", ORDERS)

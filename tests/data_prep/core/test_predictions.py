@@ -39,8 +39,8 @@ def test_another_postfix(tmp_path):
 @pytest.mark.parametrize("moved", [False, True])
 def test_niftynets_own_list_names_the_files(tmp_path, moved):
     path = tmp_path / "any_name.nii.gz"
-    for one in (path, tmp_path / "leftover.nii.gz"):
-        one.touch()
+    for file in (path, tmp_path / "leftover.nii.gz"):
+        file.touch()
     listed = "/gone/any_name.nii.gz" if moved else path
     (tmp_path / "inferred.csv").write_text(f"B,{listed}\nZ,/absent.nii.gz\n")
     assert predictions.find(tmp_path) == {"B": path}

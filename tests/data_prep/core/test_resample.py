@@ -53,7 +53,7 @@ def test_what_is_no_spacing(spacing_mm):
 
 @pytest.mark.parametrize("factor", [1, 2, 3])
 @pytest.mark.parametrize("size", [(24, 30), (25, 31)])
-@pytest.mark.parametrize("method", resample.METHODS)
+@pytest.mark.parametrize("method", resample.RESAMPLE_METHODS)
 def test_linear_image_keeps_its_value_at_each_place(factor, size, method):
     i, j, k = np.indices((*size, 4))
     array = (20 * i - 12 * j + 7 * k).astype(np.int16)
@@ -106,7 +106,7 @@ def test_only_cubic_keeps_what_the_new_grid_cannot_show():
     stripes = np.tile(np.int16([0, 1000, 0]), (24, 8)).T[:, :, np.newaxis]  # one stripe in three
     means = [
         resample_image(np.tile(stripes, (1, 1, 2)), reduced_grid((24, 24, 2), AFFINE, 3), method)
-        for method in resample.METHODS
+        for method in resample.RESAMPLE_METHODS
     ]
     assert means[0][2:-2].mean() == pytest.approx(1000, abs=1)
     assert means[1][2:-2].mean() == pytest.approx(333, abs=100)
@@ -132,7 +132,7 @@ def test_label_covers_a_cell_by_majority():
     assert label.ravel().tolist() == [1, 0]
 
 
-def test_half_covered_cells_go_by_turns():
+def test_half_covered_cells_alternate():
     mask = np.zeros((16, 16, 4), bool)
     mask[::2] = True
     assert resample_label(mask, reduced_grid(mask.shape, AFFINE, 2)).sum() == 8 * 8 * 4 / 2
@@ -178,7 +178,7 @@ def test_there_and_back_keeps_place_and_volume(factor, shape):
     grid = reduced_grid(shape, AFFINE, factor)
     label = resample_label(mask, grid)
     back = resample.native_mask(resample.to_native(label.astype(float), grid.affine, shape, AFFINE))
-    places = [np.argwhere(one).mean(0) @ AFFINE[:3, :3].T for one in (mask, back)]
+    places = [np.argwhere(found).mean(0) @ AFFINE[:3, :3].T for found in (mask, back)]
     assert np.linalg.norm(places[0] - places[1]) < 0.1
     assert 2 * (mask & back).sum() / (mask.sum() + back.sum()) > 0.96
     assert back.sum() == pytest.approx(mask.sum(), rel=0.01)
@@ -190,7 +190,7 @@ def test_there_and_back_by_any_spacing(spacing_mm):
     grid = spaced_grid(mask.shape, AFFINE, spacing_mm)
     share = resample_label(mask, grid).astype(float)
     back = resample.native_mask(resample.to_native(share, grid.affine, mask.shape, AFFINE))
-    places = [np.argwhere(one).mean(0) @ AFFINE[:3, :3].T for one in (mask, back)]
+    places = [np.argwhere(found).mean(0) @ AFFINE[:3, :3].T for found in (mask, back)]
     assert np.linalg.norm(places[0] - places[1]) < 0.1
     assert back.sum() == pytest.approx(mask.sum(), rel=0.02)
 
@@ -230,7 +230,7 @@ def test_the_mask_is_the_same_without_resizing_what_is_far(factor, signs):
     grid = resample.reduced_grid(shape, affine, factor)
     coarse, coarse_affine = grid.shape, grid.affine
     rng = np.random.default_rng(0)
-    for centre in np.ndindex(3, 3, 3):  # at every edge and corner, and amid
+    for centre in np.ndindex(3, 3, 3):  # at every edge and corner, and in the middle
         weight = np.ones(coarse)
         for axis, at in enumerate(centre):
             place = np.moveaxis(np.linspace(0, 2, coarse[axis])[None, None], 2, axis)

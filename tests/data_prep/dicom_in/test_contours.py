@@ -60,14 +60,14 @@ def test_contours_of_a_thinner_ct_are_not_xored_onto_one_slice(patient):
     contours = [(k / 2, square(3.5, 12.5)) for k in range(2, 9)]
     mask, warnings = mask_of(patient(), contours, image_uids=False)
     assert mask.sum(axis=(0, 1)).tolist() == [0, 81, 81, 81, 81, 0]
-    assert warnings == ["3 contours lie between slices, beside a nearer plane, and were left out."]
+    assert warnings == ["Left out 3 contours between slices, beside a nearer plane."]
 
 
 def test_contours_beyond_the_ct_are_counted(patient):
     contours = [(4, square(3.5, 12.5)), (8, square(3.5, 12.5)), (-1, square(3.5, 12.5))]
     mask, warnings = mask_of(patient(), contours, image_uids=False)
     assert mask.sum() == 81
-    assert warnings == ["2 contours lie outside the CT's range of slices and were left out."]
+    assert warnings == ["Left out 2 contours outside the CT's range of slices."]
 
 
 def test_contour_on_a_slice_that_the_ct_lacks_is_refused(patient):
@@ -88,16 +88,16 @@ def test_stale_names_beyond_the_ct_are_no_sign_of_missing_slices(patient):
     dataset.save_as(made.write().folder / "rs.dcm", enforce_file_format=True)
     _, mask, warnings = read_mask(made.folder)
     assert mask.sum(axis=(0, 1)).tolist() == [0, 0, 0, 0, 81, 81]
-    assert "1 contours lie outside the CT's range of slices" in warnings[1]
-    assert "2 contours reference another image" in warnings[0]
+    assert "Left out 1 contour outside the CT's range of slices." in warnings[1]
+    assert "Placed 2 contours by position" in warnings[0]
 
 
 def test_points_outside_the_image_and_skipped_slices_are_warned_of(patient):
     contours = [(1, square(-6.5, 4.5)), (4, square(3.5, 12.5))]
     mask, warnings = mask_of(patient(), contours)
     assert mask[:, :, 1].sum() == 25
-    assert "3 contour points lie outside the image" in warnings[0]
-    assert "2 slices within the ROI have no contour, at 35.00, 37.50 mm" in warnings[1]
+    assert "3 contour points outside the image" in warnings[0]
+    assert "2 slices within the ROI without a contour, at 35.00, 37.50 mm" in warnings[1]
 
 
 def test_stale_image_uids_lose_to_position(patient):
@@ -109,7 +109,7 @@ def test_stale_image_uids_lose_to_position(patient):
     dataset.save_as(made.folder / "rs.dcm")
     _, mask, warnings = read_mask(made.folder)
     assert mask[:, :, 2].sum() == 81
-    assert "1 contours reference another image" in warnings[0]
+    assert "Placed 1 contour by position" in warnings[0]
 
 
 def test_degenerate_contours_do_not_drop_their_slice(patient):
@@ -120,7 +120,7 @@ def test_degenerate_contours_do_not_drop_their_slice(patient):
 
 
 def test_empty_mask_is_refused(patient):
-    with pytest.raises(DataError, match="enclose no pixel centre"):
+    with pytest.raises(DataError, match="no pixel centre of the CT within 1 contour"):
         mask_of(patient(), [(2, square(5.1, 5.2))])
 
 
@@ -275,9 +275,7 @@ def test_contours_drawn_where_a_slice_is_missing_are_used_and_counted(patient):
     del made.slices[3]
     volume, mask, warnings = read_mask(made.write().folder)
     assert mask.sum(axis=(0, 1)).tolist() == [0, 0, 81, 81, 81, 0, 0, 0]
-    assert warnings[0] == (
-        "1 contours lie where the CT lacks a slice and were drawn on the interpolated one."
-    )
+    assert warnings[0] == "Drew 1 contour on an interpolated slice, where the CT lacks a real one."
 
 
 def test_classes_of_a_rule_in_one_label(patient):
@@ -303,12 +301,12 @@ def test_classes_of_a_rule_in_one_label(patient):
     truth[8:14, 8:14, 2] = 1
     assert (data.label == truth).all()
     assert data.others == ("Cord",)
-    assert [(one.value, one.name, one.voxels) for one in data.chosen] == [
+    assert [(roi.value, roi.name, roi.voxels) for roi in data.chosen] == [
         (2, "Lung-Left", 64),
         (2, "Lung-Right", 64),
         (1, "GTV-1", 36),
     ]
-    assert data.warnings == ("8 voxels of earlier classes became GTV-1's, class 1.",)
+    assert data.warnings == ("Class 1 (GTV-1) took 8 voxels from earlier classes.",)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +364,7 @@ def test_the_good_one_beside_the_broken_is_read(real_data, tmp_path):
         shutil.copy(real_data / "rtstruct_broken" / name, tmp_path)
     _, mask, warnings = read_mask(tmp_path, "ROI-1")
     assert mask[:, :, 0].sum() == mask.sum() > 0
-    assert "each contour names the slice it lies on" in warnings[0]
+    assert "each contour references the slice it lies on" in warnings[0]
 
 
 def test_lung1_001_with_slices_missing_keeps_every_contour_in_its_place(real_data, tmp_path):
@@ -383,4 +381,4 @@ def test_lung1_001_with_slices_missing_keeps_every_contour_in_its_place(real_dat
     np.testing.assert_allclose(holed.affine_lps, volume.affine_lps, atol=1e-6)
     assert (holed.array[:, :, real] == volume.array[:, :, real]).all()
     assert (found == mask).all()  # contours drawn where a slice is missing are used there
-    assert any("16 slices are missing" in one for one in warnings)
+    assert any("16 slices missing" in warning for warning in warnings)

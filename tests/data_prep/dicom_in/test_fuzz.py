@@ -123,8 +123,8 @@ def fuzz(patient, kind, mutants, seed):
         dataset.compress(RLELossless)
         dataset.save_as(target)
     elif kind == "multi-frame CT":
-        for one in made.folder.glob("00?"):
-            one.unlink()
+        for path in made.folder.glob("00?"):
+            path.unlink()
         made.write_multiframe()
         target = made.folder / "multi"
     content, rng = target.read_bytes(), np.random.default_rng([seed, *kind.encode()])
@@ -143,8 +143,8 @@ def fuzz(patient, kind, mutants, seed):
         try:
             patients, unreadable, _ = scan(made.folder)
             outcomes["left out"] += bool(unreadable)
-            for one in patients:
-                read_patient(one, rois.DEFAULT_RULE, OPTIONS)
+            for person in patients:
+                read_patient(person, rois.DEFAULT_RULE, OPTIONS)
                 outcomes["read"] += 1
         except DataError as error:
             outcomes["refused"] += 1

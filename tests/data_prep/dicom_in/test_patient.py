@@ -49,10 +49,10 @@ def test_of_several_rois_one_that_encloses_nothing_is_a_warning(patient):
     union = rois.parse_rule("gtv.*", "union")
     data = read_patient(files_of(made), union)
     assert data.label.sum() == 81
-    assert [one.name for one in data.chosen] == ["GTV-2"]
+    assert [roi.name for roi in data.chosen] == ["GTV-2"]
     assert data.others == ("GTV-1", "GTV-3")
-    assert "1 contours enclose no pixel centre" in data.warnings[1]
-    with pytest.raises(DataError, match="enclose no pixel centre"):
+    assert "no pixel centre of the CT within 1 contour" in data.warnings[1]
+    with pytest.raises(DataError, match="no pixel centre of the CT within"):
         read_patient(files_of(made))
 
 

@@ -4,7 +4,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless
 
 from data_prep.core.errors import DataError
-from data_prep.dicom_in.pixels import AIR_HU, codestream_size, to_hu
+from data_prep.dicom_in.pixels import OUTSIDE_HU, codestream_size, to_hu
 from tests.support.orientations import read
 
 gdcm = pytest.importorskip("gdcm")
@@ -38,9 +38,9 @@ def compress(path, syntax):
 def test_compressed(patient, name):
     syntax, tolerance_hu = SYNTAXES[name]
     made = patient()
-    for one in made.slices:
-        one.BitsStored, one.HighBit = 12, 11
-        one.PatientName = "A"
+    for ct_slice in made.slices:
+        ct_slice.BitsStored, ct_slice.HighBit = 12, 11
+        ct_slice.PatientName = "A"
     made.write()
     for path in made.folder.iterdir():
         compress(path, syntax)
@@ -51,11 +51,11 @@ def test_compressed(patient, name):
 
 def test_jpeg_of_eight_bits(patient):
     made = patient()
-    for k, one in enumerate(made.slices):
+    for k, ct_slice in enumerate(made.slices):
         ramp = np.add.outer(np.arange(24), np.arange(28)) * 4 + k
         made.hu[k] = ramp - 1024
-        one.BitsAllocated = one.BitsStored = 8
-        one.HighBit, one.PixelData = 7, ramp.astype(np.uint8).tobytes()
+        ct_slice.BitsAllocated = ct_slice.BitsStored = 8
+        ct_slice.HighBit, ct_slice.PixelData = 7, ramp.astype(np.uint8).tobytes()
     made.write()
     for path in made.folder.iterdir():
         compress(path, gdcm.TransferSyntax.JPEGBaselineProcess1)
@@ -72,18 +72,18 @@ def test_what_no_decoder_reads_is_refused(patient):
 
 def test_rle(patient):
     made = patient()
-    for one in made.slices:
-        one.compress(RLELossless)
+    for ct_slice in made.slices:
+        ct_slice.compress(RLELossless)
     assert (read(made.write()).array == made.hu.transpose(2, 1, 0)).all()
 
 
 @pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_other_syntaxes(patient, syntax):
     made = patient()
-    for k, one in enumerate(made.slices):
-        one.file_meta.TransferSyntaxUID = syntax
+    for k, ct_slice in enumerate(made.slices):
+        ct_slice.file_meta.TransferSyntaxUID = syntax
         order = ">" if syntax == ExplicitVRBigEndian else "<"
-        one.PixelData = (made.hu[k] + 1024).astype(f"{order}u2").tobytes()
+        ct_slice.PixelData = (made.hu[k] + 1024).astype(f"{order}u2").tobytes()
     assert (read(made.write()).array == made.hu.transpose(2, 1, 0)).all()
 
 
@@ -92,7 +92,7 @@ def test_twelve_bits_with_an_overlay_above(signed):
     truth = np.arange(-2048 if signed else 0, 2048 if signed else 4096)
     stored = (truth & 0xFFF) | 0x5000  # what old scanners put into the unused bits
     found = to_hu(stored.astype(np.int16 if signed else np.uint16), 12, 11, signed, (1, 0))
-    assert (found == np.maximum(truth, AIR_HU)).all()
+    assert (found == np.maximum(truth, OUTSIDE_HU)).all()
 
 
 def test_bits_need_not_be_the_lowest():
@@ -105,8 +105,13 @@ def test_rescale_and_clipping_of_extremes():
     assert to_hu(stored, 16, 15, False, (0.5, -1)).tolist() == [-1, 0, 0, 32766]  # halves to even
     large = np.array([2**32 - 1, 2000], np.uint32)
     assert to_hu(large, 32, 31, False, (1, -1000)).tolist() == [32767, 1000]
-    assert to_hu(stored, 16, 15, False, (1, -1e6)).tolist() == [AIR_HU] * 4
-    assert to_hu(stored, 16, 15, False, (-1e6, 0)).tolist() == [0, AIR_HU, AIR_HU, AIR_HU]
+    assert to_hu(stored, 16, 15, False, (1, -1e6)).tolist() == [OUTSIDE_HU] * 4
+    assert to_hu(stored, 16, 15, False, (-1e6, 0)).tolist() == [
+        0,
+        OUTSIDE_HU,
+        OUTSIDE_HU,
+        OUTSIDE_HU,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,14 +131,14 @@ def test_padding_is_air_unless_it_would_be_tissue(padding, expected):
 
 def test_padding_is_told_by_all_bits_of_a_twelve_bit_image(patient):
     made = patient()
-    for k, one in enumerate(made.slices):
-        one.BitsStored, one.HighBit, one.PixelRepresentation = 12, 11, 1
-        one.RescaleIntercept = 0
+    for k, ct_slice in enumerate(made.slices):
+        ct_slice.BitsStored, ct_slice.HighBit, ct_slice.PixelRepresentation = 12, 11, 1
+        ct_slice.RescaleIntercept = 0
         made.hu[k, :4] = -3024
-        one.PixelData = made.hu[k].astype("<i2").tobytes()
-        one.PixelPaddingValue = -3024
+        ct_slice.PixelData = made.hu[k].astype("<i2").tobytes()
+        ct_slice.PixelPaddingValue = -3024
     volume = read(made.write())
-    assert (volume.array[:, :4] == AIR_HU).all()
+    assert (volume.array[:, :4] == OUTSIDE_HU).all()
     assert (volume.array[:, 4:] == made.hu.transpose(2, 1, 0)[:, 4:]).all()
 
 

@@ -83,10 +83,10 @@ def test_a_length_of_4_gb_makes_no_room_for_it(path):
 
 def deflated(path, patient, pixels):
     """Write a deflated CT slice whose pixels are zeros."""
-    one = patient("deflated").slices[0]
-    one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    one.PixelData = bytes(pixels)
-    one.save_as(path, enforce_file_format=True)
+    ct_slice = patient("deflated").slices[0]
+    ct_slice.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    ct_slice.PixelData = bytes(pixels)
+    ct_slice.save_as(path, enforce_file_format=True)
 
 
 def test_a_deflated_bomb_is_not_inflated(path, patient, monkeypatch):
@@ -150,8 +150,15 @@ def with_items(content, count, told):
     return content[:at] + sequence + content[at:]
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize(
+    "packed, told",
+    [
+        pytest.param(False, False, marks=pytest.mark.slow),  # ten seconds
+        (False, True),
+        (True, False),
+        (True, True),
+    ],
+)
 def test_a_million_empty_items_are_refused_at_once(path, packed, told):
     content = path.read_bytes()
     if packed:
@@ -175,7 +182,9 @@ def test_a_million_empty_items_are_refused_at_once(path, packed, told):
             assert told and not packed
         except DataError as error:
             assert str(error) == f"more than {reading.MAX_ITEMS} sequence items: not read"
-        assert time.process_time() - start < 8  # two seconds; tens where each is parsed
+        assert (
+            time.process_time() - start < 15
+        )  # five seconds; more than forty where each is parsed
 
 
 def test_as_many_items_as_any_file_has_are_read(path, monkeypatch):

@@ -16,7 +16,7 @@ def found(*names, source="RTSTRUCT", **options):
 
 def names(rule, candidates):
     chosen, _ = choose(rule, candidates)
-    return {value: [one.name for one in members] for value, members in chosen.items()}
+    return {value: [roi.name for roi in members] for value, members in chosen.items()}
 
 
 @pytest.mark.parametrize("name", ["GTV-1", "gtv-1", "gtv1", "GTV_1", "gtv 1", "GTV01", "Gtv.1"])
@@ -52,7 +52,7 @@ def test_an_roi_without_contours_gives_way_to_one_that_has():
     candidates = found("GTV-1", empty=True) + found("gtv1")
     chosen, warnings = choose(rois.DEFAULT_RULE, candidates)
     assert chosen[1][0].name == "gtv1"
-    assert warnings == ["ROIs without closed contours were passed over: GTV-1."]
+    assert warnings == ["Ignored ROIs without closed contours: GTV-1."]
     assert names(rois.DEFAULT_RULE, candidates[:1]) == {1: ["GTV-1"]}
 
 
@@ -74,26 +74,46 @@ def test_classes_of_a_rule_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not a ROI rule"),
-        ("[]", "is not a ROI rule"),
-        ("{}", "is not a ROI rule"),
-        ('{"classes": []}', "expected one or more"),
-        ('{"classes": [{"value": 1}]}', "has no name and no regex"),
-        ('{"classes": [{"value": 1, "names": ["a"], "colour": "red"}]}', "colour"),
+        ("{", "is damaged"),
+        ("[]", "expected a JSON object"),
+        ("{}", "classes: Field required"),
+        ('{"classes": {}}', "classes: Input should be a valid tuple"),
+        ('{"classes": []}', "expected at least one"),
+        ('{"classes": [{"value": 1}]}', "class 1: no name and no pattern"),
+        ('{"classes": [{"value": 2, "names": ["a", ""]}]}', "class 2: no name and no pattern, or"),
+        ('{"classes": [{"value": 1, "names": "a"}]}', r"classes\.0\.names: Input should be a"),
+        ('{"classes": [{"value": "1", "names": ["a"]}]}', r"classes\.0\.value: Input should be a"),
+        ('{"classes": [{"value": 1, "names": ["a"], "colour": "red"}]}', r"classes\.0\.colour: "),
         ('{"classes": [{"value": 0, "names": ["a"]}]}', "value is 0, expected 1 to 255"),
-        ('{"classes": [{"value": 1, "patterns": ["("]}]}', "not a regular expression"),
-        ('{"classes": [{"value": 1, "names": ["a"], "policy": "some"}]}', "expected one, first"),
-        ('{"classes": [{"names": ["a"]}], "sources": ["CT"]}', "sources are"),
+        ('{"classes": [{"value": 1, "patterns": ["("]}]}', "class 1: .* not a regular expression"),
+        ('{"classes": [{"value": 3, "names": ["a"], "policy": "some"}]}', "class 3: policy is 'so"),
+        ('{"classes": [{"names": ["a"]}], "sources": ["CT"]}', "sources are CT, expected one or"),
+        ('{"classes": [{"names": ["a"]}], "sources": []}', "sources are none"),
         ('{"classes": [{"names": ["a"]}, {"names": ["b"]}]}', "each once"),
+        ('{"classes": [{"names": ["a"]}], "policies": []}', "policies: Extra inputs"),
+        (
+            '{"schema_version": "1", "classes": [{"names": ["a"]}]}',
+            "schema_version '1', expected 1",
+        ),
     ],
 )
 def test_what_is_no_rule(tmp_path, text, message):
     path = tmp_path / "rule.json"
     path.write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=rf"rule\.json.*{message}") as caught:
+        read_rule(path)
+    assert 'Expected an ROI rule such as {"classes": ' in str(caught.value)
+
+
+def test_a_rule_file_may_state_its_schema(tmp_path):
+    path = tmp_path / "rule.json"
+    path.write_text('{"schema_version": 1, "classes": [{"names": ["a"]}]}')
+    assert read_rule(path) == RoiRule((RoiClass(1, ("a",)),))
+    path.write_text('{"schema_version": 2, "classes": [{"label": 1}]}')
+    with pytest.raises(DataError, match=r"rule\.json has schema_version 2, expected at most 1"):
         read_rule(path)
 
 
 def test_an_absent_rule_file(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"No .*none\.json. Expected an ROI rule"):
         parse_rule(str(tmp_path / "none.json"))

@@ -26,12 +26,12 @@ def test_flat_and_mixed_folders(patient, tmp_path):
         for path in made.folder.iterdir():
             path.rename(flat / f"IM{crc32((name + path.name).encode()):08X}")
     patients, unreadable, others = scan(flat)
-    assert [one.name for one in patients] == ["A", "B"]
+    assert [person.name for person in patients] == ["A", "B"]
     assert (unreadable, others) == ([], 0)
-    for number, one in enumerate(patients):
-        assert (len(one.series), len(one.structure_paths), len(one.seg_paths)) == (1, 1, 1)
-        assert one.other_objects == 3
-        data = read_patient(one)
+    for number, person in enumerate(patients):
+        assert (len(person.series), len(person.structure_paths), len(person.seg_paths)) == (1, 1, 1)
+        assert person.other_objects == 3
+        data = read_patient(person)
         assert data.label.any(axis=(0, 1)).tolist() == [k == 2 + number for k in range(6)]
 
 
@@ -39,8 +39,8 @@ def test_several_studies_of_one_patient_the_contoured_series_is_taken(patient):
     early, late = patient("P/early"), patient("P/late")
     for made in (early, late):
         made.patient_id = "P"
-        for one in made.slices:
-            one.PatientID = "P"
+        for ct_slice in made.slices:
+            ct_slice.PatientID = "P"
         made.write()
     late.structures({"GTV-1": [(2, square(3.5, 12.5))]})
     [found], *_ = scan(early.folder.parent)
@@ -52,12 +52,12 @@ def people(patient, *born, same_study=False):
     """Write one CT for each birth date, all under the Patient ID 1."""
     for number, date in enumerate(born):
         made = patient(f"{number}", slices=2)
-        for one in made.slices:
-            one.PatientID, one.PatientBirthDate = "1", date
-            one.StudyInstanceUID = "1.2.3" if same_study else f"1.2.3.{number}"
+        for ct_slice in made.slices:
+            ct_slice.PatientID, ct_slice.PatientBirthDate = "1", date
+            ct_slice.StudyInstanceUID = "1.2.3" if same_study else f"1.2.3.{number}"
         made.write()
     patients, *_ = scan(made.folder.parent)
-    return [(one.name, len(one.series)) for one in patients]
+    return [(person.name, len(person.series)) for person in patients]
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_two_persons_of_one_id_are_told_by_study_and_birth_date(
 @pytest.mark.parametrize("name", ["", " ", "../../etc/x", "x" * 300, "患者", "a\\b", "\0"])
 def test_patient_ids_of_any_kind(patient, name):
     made = patient("folder", slices=2)
-    for one in made.slices:
-        one.SpecificCharacterSet = "ISO_IR 192"
-        one["PatientID"] = pydicom.DataElement("PatientID", "LO", name, already_converted=True)
+    for ct_slice in made.slices:
+        ct_slice.SpecificCharacterSet = "ISO_IR 192"
+        ct_slice["PatientID"] = pydicom.DataElement("PatientID", "LO", name, already_converted=True)
     made.write()
     patients, unreadable, _ = scan(made.folder.parent)
     assert unreadable == []
-    assert [len(one.series) for one in patients] == [1]
+    assert [len(person.series) for person in patients] == [1]
 
 
 def test_a_file_of_nothing_but_faults_is_named(patient):

@@ -91,8 +91,8 @@ def test_what_reaches_beyond_the_image_is_counted(patient):
     data = read(made.folder)
     assert data.label.sum() == SHAPE[0] * (SHAPE[1] - 3)
     assert data.warnings == (
-        "Segment GTV-1: 1 frames lie outside the CT's range of slices and were left out.",
-        f"Segment GTV-1: {3 * SHAPE[0]} pixels lie outside the image; the mask ends there.",
+        "Segment GTV-1: left out 1 frame outside the CT's range of slices.",
+        f"Segment GTV-1: left out {3 * SHAPE[0]} pixels outside the image.",
     )
 
 
@@ -101,9 +101,9 @@ def test_what_reaches_beyond_the_image_is_counted(patient):
     [
         ({"FrameOfReferenceUID": "1.2.3"}, "frame of reference is 1.2.3, expected the CT's"),
         ({"FrameOfReferenceUID": ""}, "frame of reference is not given"),
-        ({"NumberOfFrames": 7}, "7 frames of 28 x 24 pixels with 1 positions"),
+        ({"NumberOfFrames": 7}, "7 frames of 28 x 24 pixels with 1 position,"),
         ({"Rows": 60000, "Columns": 60000}, "60000 x 60000"),
-        ({"PixelData": b"\0\0"}, "2 bytes of pixels, expected 84"),
+        ({"PixelData": b"\0\0"}, "2 bytes of pixel data, expected 84"),
         ({"SegmentSequence": []}, "No RTSTRUCT and no DICOM SEG"),
         ({"SharedFunctionalGroupsSequence": []}, "no usable position, orientation or pixel spac"),
     ],
@@ -147,7 +147,7 @@ def test_a_truncated_segmentation_is_named(patient):
 def test_an_empty_segment_is_refused(patient):
     made = patient().write()
     made.segmentation({"GTV-1": {2: np.zeros(SHAPE)}})
-    with pytest.raises(DataError, match="1 frames mark no pixel"):
+    with pytest.raises(DataError, match="no pixel of the CT marked in 1 frame"):
         read(made.folder)
 
 
@@ -183,10 +183,15 @@ def test_published_segmentation_equals_its_nrrd(real_data):
 def test_what_highdicom_writes(patient, kind):
     seg = pytest.importorskip("highdicom.seg")
     made = patient()
-    for number, one in enumerate(made.slices, 1):
-        one.InstanceNumber, one.StudyID, one.SeriesNumber, one.SliceThickness = number, "1", 1, 2.5
+    for number, ct_slice in enumerate(made.slices, 1):
+        (
+            ct_slice.InstanceNumber,
+            ct_slice.StudyID,
+            ct_slice.SeriesNumber,
+            ct_slice.SliceThickness,
+        ) = number, "1", 1, 2.5
         for name in ("PatientSex", "StudyDate", "StudyTime", "ReferringPhysicianName"):
-            setattr(one, name, "")
+            setattr(ct_slice, name, "")
     made.write()
     code = pydicom.sr.coding.Code
     descriptions = [

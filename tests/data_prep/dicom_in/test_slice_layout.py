@@ -81,7 +81,7 @@ def test_between_two_disks_lies_the_mean_disk():
 def test_between_honours_the_pixel_spacing():
     low, high = np.zeros((40, 40), bool), np.zeros((40, 40), bool)
     low[10:20, 10:30], high[10:30, 10:20] = True, True
-    square, flat = (between(low, high, 0.5, one) for one in ((1.0, 1.0), (1.0, 9.0)))
+    square, flat = (between(low, high, 0.5, mm) for mm in ((1.0, 1.0), (1.0, 9.0)))
     assert (square == square.T).all()
     assert not (flat == flat.T).all()
 
@@ -94,7 +94,7 @@ def test_a_region_on_one_side_only_reaches_halfway(share, kept):
 
 
 def ball_masks(places, radius=21.0, centre=(30, 30, 51)):
-    """Return the ball's disks at the places that it reaches, one step being 1 mm."""
+    """Return the ball's disks at the places that it reaches; a step is 1 mm."""
     heights = {k: radius**2 - (z - centre[2]) ** 2 for k, z in enumerate(places)}
     return {k: disk(centre[:2], np.sqrt(h)) for k, h in heights.items() if h > 0}
 

@@ -65,7 +65,7 @@ def test_points_of_the_same_name_give_way_to_a_region(patient, undefined_length)
     dataset.save_as(made.folder / "rs.dcm", enforce_file_format=True)
     _, mask, warnings = read_mask(made.folder)
     assert mask.sum() == 81
-    assert warnings == ["ROIs without closed contours were passed over: GTV-1, gtv1."]
+    assert warnings == ["Ignored ROIs without closed contours: GTV-1, gtv1."]
 
 
 def test_an_unreadable_structure_set_is_a_warning_beside_a_good_one(patient):

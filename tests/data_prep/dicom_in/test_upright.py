@@ -25,9 +25,9 @@ def turned(degrees, axis):
 def tilted(patient, degrees, **changes):
     """Return a patient whose slices shift along y, as under a tilted gantry."""
     made = patient(orientation=turned(degrees, 0), **changes)
-    for k, one in enumerate(made.slices):
+    for k, ct_slice in enumerate(made.slices):
         shift = [0, 0, k * STEP_MM / np.cos(np.radians(degrees))]
-        one.ImagePositionPatient = (made.origin + shift).tolist()
+        ct_slice.ImagePositionPatient = (made.origin + shift).tolist()
     return made
 
 

@@ -25,9 +25,9 @@ def test_round_trip_is_exact_in_every_orientation(patient, tmp_path, orientation
 
 def test_awkward_numbers_keep_to_16_characters_and_stay_exact(patient, tmp_path):
     made = patient(origin=(-249.51171875, -1234.567890123, -1e-7))
-    for k, one in enumerate(made.slices):
-        one.PixelSpacing = [0.9765625, 0.33333333333333]
-        one.ImagePositionPatient = [-249.51171875, -1234.56789012, round(2.5 * k - 1e-7, 10)]
+    for k, ct_slice in enumerate(made.slices):
+        ct_slice.PixelSpacing = [0.9765625, 0.33333333333333]
+        ct_slice.ImagePositionPatient = [-249.51171875, -1234.56789012, round(2.5 * k - 1e-7, 10)]
     volume, sources = read_ct(made.write().folder)
     mask = random_mask(volume)
     write_rtstruct(tmp_path / "rs.dcm", mask, sources, "GTV-1", ALGORITHM)
@@ -69,9 +69,9 @@ def test_plastimatch_gives_the_same_voxels(patient, tmp_path):
         check=True,
         capture_output=True,
     )
-    theirs = sitk.ReadImage(str(tmp_path / "masks" / "GTV-1.nrrd"))
-    np.testing.assert_allclose(theirs.GetOrigin(), volume.affine_lps[:3, 3], atol=1e-3)
-    assert (sitk.GetArrayFromImage(theirs).T.astype(bool) == mask).all()
+    found_image = sitk.ReadImage(str(tmp_path / "masks" / "GTV-1.nrrd"))
+    np.testing.assert_allclose(found_image.GetOrigin(), volume.affine_lps[:3, 3], atol=1e-3)
+    assert (sitk.GetArrayFromImage(found_image).T.astype(bool) == mask).all()
 
 
 def test_it_says_what_it_is_and_which_slices_it_is_of(patient, tmp_path):
@@ -86,9 +86,9 @@ def test_it_says_what_it_is_and_which_slices_it_is_of(patient, tmp_path):
     assert dataset.StructureSetROISequence[0].ROIName == "Tumour (CNN)"
     assert dataset.RTROIObservationsSequence[0].RTROIInterpretedType == "GTV"
     assert RESEARCH_USE == dataset.SeriesDescription == dataset.StructureSetDescription
-    one = structures.read_structure_set(tmp_path / "rs.dcm")
-    assert one.series_uids == {made.series_uid}
-    assert one.sop_uids == set(volume.sop_instance_uids)
+    structure_set = structures.read_structure_set(tmp_path / "rs.dcm")
+    assert structure_set.series_uids == {made.series_uid}
+    assert structure_set.sop_uids == set(volume.sop_instance_uids)
     for contour in dataset.ROIContourSequence[0].ContourSequence:
         k = volume.sop_instance_uids.index(contour.ContourImageSequence[0].ReferencedSOPInstanceUID)
         points = np.reshape(contour.ContourData, (-1, 3)).astype(float)

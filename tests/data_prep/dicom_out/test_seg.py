@@ -10,12 +10,11 @@ import SimpleITK as sitk  # noqa: N813  (its own abbreviation)
 
 from data_prep.core import geometry
 from data_prep.core.errors import DataError
-from data_prep.core.identity import MANUFACTURER, RESEARCH_USE
+from data_prep.core.identity import DEFAULT_LABEL, MANUFACTURER, RESEARCH_USE
 from data_prep.dicom_in import rois, segmentation
 from data_prep.dicom_out.rtstruct import write_rtstruct
 from data_prep.dicom_out.seg import write_seg
-from data_prep.dicom_out.sources import DEFAULT_LABEL
-from data_prep.phantom import write_cohort
+from data_prep.phantom import write_phantom_cohort
 from tests.support.derived_objects import ALGORITHM, mask_by_position, random_mask, read_ct
 from tests.support.orientations import ORIENTATIONS
 
@@ -38,8 +37,8 @@ def test_itk_sees_the_same_voxels_at_the_same_places(patient, tmp_path, orientat
     places = [image.TransformIndexToPhysicalPoint(index) for index in seen.tolist()]
     found = geometry.to_index(np.array(places), volume.affine_lps)
     np.testing.assert_allclose(found, found.round(), atol=1e-3)
-    assert {tuple(one) for one in found.round().astype(int).tolist()} == {
-        tuple(one) for one in np.argwhere(mask).tolist()
+    assert {tuple(index) for index in found.round().astype(int).tolist()} == {
+        tuple(index) for index in np.argwhere(mask).tolist()
     }
 
 
@@ -57,16 +56,16 @@ def test_what_a_model_drew_is_no_reference_to_train_on(patient, tmp_path):
     mask = np.ones((sources[0].Columns, sources[0].Rows, len(sources)), bool)
     write_seg(tmp_path / "seg.dcm", mask, sources, DEFAULT_LABEL, ALGORITHM)
     candidates = list(segmentation.list_segments(tmp_path / "seg.dcm").candidates)
-    assert [one.name for one in candidates] == [DEFAULT_LABEL]
+    assert [segment.name for segment in candidates] == [DEFAULT_LABEL]
     with pytest.raises(DataError, match="No ROI matches"):
         rois.choose(rois.DEFAULT_RULE, candidates)
 
 
 def test_it_says_what_it_is_and_which_slices_it_is_of(patient, tmp_path):
     made = patient()
-    for one in made.slices:
-        one.SpecificCharacterSet, one.PatientName = "ISO_IR 100", "Müller^Jörg"
-        one.PatientSex = "X"  # not a defined term, and none of our business
+    for ct_slice in made.slices:
+        ct_slice.SpecificCharacterSet, ct_slice.PatientName = "ISO_IR 100", "Müller^Jörg"
+        ct_slice.PatientSex = "X"  # not a defined term, but copied as it is
     volume, sources = read_ct(made.write().folder)
     mask = random_mask(volume)
     write_seg(tmp_path / "seg.dcm", mask, sources, "GTV-1", ALGORITHM)
@@ -99,8 +98,8 @@ def test_an_empty_mask_is_an_empty_segmentation(patient, tmp_path):
 def test_a_ct_that_cannot_be_referred_to_is_refused(patient):
     made = patient()
     made.frame_uid = ""
-    for one in made.slices:
-        one.FrameOfReferenceUID = ""
+    for ct_slice in made.slices:
+        ct_slice.FrameOfReferenceUID = ""
     with pytest.raises(DataError, match="no FrameOfReferenceUID, expected one.*export the CT"):
         read_ct(made.write().folder)
 
@@ -108,9 +107,9 @@ def test_a_ct_that_cannot_be_referred_to_is_refused(patient):
 @pytest.mark.parametrize("write", [write_seg, write_rtstruct])
 def test_what_the_ct_lacks_is_there_and_empty(patient, tmp_path, write):
     made, lacking = patient(), ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber")
-    for one in made.slices:
+    for ct_slice in made.slices:
         for keyword in lacking:
-            delattr(one, keyword)
+            delattr(ct_slice, keyword)
     volume, sources = read_ct(made.write().folder)
     write(tmp_path / "x.dcm", random_mask(volume), sources, "GTV-1", ALGORITHM)
     written = pydicom.dcmread(tmp_path / "x.dcm")
@@ -132,7 +131,7 @@ def test_a_mask_on_another_grid_is_refused(patient, tmp_path, write):
 def test_dciodvfy_finds_no_error(tmp_path, write, filled):
     if not shutil.which("dciodvfy"):
         pytest.skip("no dciodvfy (Debian package dicom3tools)")
-    write_cohort(tmp_path / "cohort", patients=1, matrix=64, slices=16)
+    write_phantom_cohort(tmp_path / "cohort", patients=1, matrix=64, slices=16)
     volume, sources = read_ct(tmp_path / "cohort")
     mask = np.zeros(volume.array.shape, bool)
     mask[20:40, 20:30, 5:9] = filled

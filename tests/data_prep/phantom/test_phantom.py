@@ -17,7 +17,7 @@ from data_prep.phantom import (
     lung_contact,
     render,
     tumour_mask,
-    write_cohort,
+    write_phantom_cohort,
     writing,
 )
 
@@ -30,7 +30,7 @@ COARSE_VOLUME_TOLERANCE = 0.05
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    return write_cohort(tmp_path_factory.mktemp("phantom") / "cohort", **SIZE)
+    return write_phantom_cohort(tmp_path_factory.mktemp("phantom") / "cohort", **SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -215,14 +215,16 @@ def test_lung_contours_enclose_lung(cohort):
 
 
 def test_same_seed_same_bytes_and_patients_do_not_depend_on_their_number(cohort, tmp_path):
-    again = write_cohort(tmp_path / "again", **SIZE)
+    again = write_phantom_cohort(tmp_path / "again", **SIZE)
     assert digests(again) == digests(cohort)
-    fewer = digests(write_cohort(tmp_path / "fewer", **{**SIZE, "patients": 1}) / "PHANTOM-001")
+    fewer = digests(
+        write_phantom_cohort(tmp_path / "fewer", **{**SIZE, "patients": 1}) / "PHANTOM-001"
+    )
     assert fewer == digests(cohort / "PHANTOM-001")
 
 
 def test_seeds_differ_in_tumours_and_in_every_uid(cohort, truth, tmp_path):
-    other = write_cohort(tmp_path / "other", **SIZE, seed=1)
+    other = write_phantom_cohort(tmp_path / "other", **SIZE, seed=1)
     tumours = json.loads((other / "truth.json").read_text())["patients"][0]["tumours"]
     assert tumours != truth["patients"][0]["tumours"]
     uids = [
@@ -237,22 +239,22 @@ def test_interrupted_run_is_redone_and_a_larger_cohort_replaced(tmp_path, monkey
         raise KeyboardInterrupt
 
     size = {**SIZE, "patients": 2, "slices": 16, "matrix": 32}
-    write_cohort(tmp_path, **size)
+    write_phantom_cohort(tmp_path, **size)
     whole = digests(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(writing, "_write_structures", interrupt)
-        write_cohort(tmp_path, **size)
+        write_phantom_cohort(tmp_path, **size)
     assert json.loads((tmp_path / "truth.json").read_text())["patients"] == []
-    write_cohort(tmp_path, **size)
+    write_phantom_cohort(tmp_path, **size)
     assert digests(tmp_path) == whole
-    write_cohort(tmp_path, **{**size, "patients": 1})
+    write_phantom_cohort(tmp_path, **{**size, "patients": 1})
     assert not (tmp_path / "PHANTOM-002").exists()
 
 
 def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(DataError, match="nothing was written"):
-        write_cohort(tmp_path, **SIZE)
+        write_phantom_cohort(tmp_path, **SIZE)
     assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -270,5 +272,5 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
 )
 def test_absurd_parameters_are_refused(tmp_path, name, value):
     with pytest.raises(ValueError, match=f"{name} must be a whole number from"):
-        write_cohort(tmp_path / "never", **{**SIZE, name: value})
+        write_phantom_cohort(tmp_path / "never", **{**SIZE, name: value})
     assert not (tmp_path / "never").exists()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.core.colours import PREDICTION_RGB
 from data_prep.core.lungs import Lungs
 from data_prep.pictures import contact_sheet
 from data_prep.pictures.contact_sheet import TILE_PX, draw, make_tile, outline
@@ -75,7 +76,7 @@ def test_sheet_has_a_place_for_everybody(tmp_path, count, across, down):
     sheet = Image.open(tmp_path / "sheet.png")
     assert sheet.size == (across * TILE_PX, down * (TILE_PX + contact_sheet.LINE_PX))
     pixels = np.asarray(sheet)
-    drawn = (pixels[:TILE_PX] == contact_sheet.OUTLINE).all(axis=2).any()
+    drawn = (pixels[:TILE_PX] == PREDICTION_RGB).all(axis=2).any()
     assert drawn == (count > 1)
     colour = contact_sheet.VERDICT_COLOURS["refused"]
     assert (pixels == colour).all(axis=2).any()

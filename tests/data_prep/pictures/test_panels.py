@@ -1,4 +1,4 @@
-"""Contours lie where the world says, whatever the grids, and no picture is empty."""
+"""Contours lie at their world position, whatever the grids, and no picture is empty."""
 
 import io
 import itertools
@@ -9,8 +9,8 @@ from matplotlib.image import imread
 
 from data_prep.core.errors import DataError
 from data_prep.pictures import panels
-from data_prep.pictures.panels import Case, draw_panels
-from data_prep.pictures.planes import Grid, view
+from data_prep.pictures.panels import PanelRow, draw_panels
+from data_prep.pictures.planes import ShownVolume, view
 from tests.support.pictures import ORIGIN_MM, SHAPE, SPACING_MM, body, box_mask, grid, near
 
 FLIPS = list(itertools.product((1, -1), repeat=3))
@@ -45,16 +45,16 @@ def check_contour(panel, colour, low_mm, high_mm):
 
 
 @pytest.mark.parametrize("flips", FLIPS)
-def test_contours_lie_where_the_world_says_on_flipped_grids(flips):
+def test_contours_lie_at_their_world_position_on_flipped_grids(flips):
     low, high = (20, 12, 142), (68, 40, 172)  # to the right and in front: upper left of the image
     other_low, other_high = (-60, -48, 142), (-20, -8, 172)
-    case = Case(
+    row = PanelRow(
         "A",
         grid(body()),
         prediction=grid(box_mask(other_low, other_high), flips),
         reference=grid(box_mask(low, high), tuple(-f for f in flips)),
     )
-    panel = axial_panel(draw_panels([case]))
+    panel = axial_panel(draw_panels([row]))
     check_contour(panel, panels.REFERENCE_COLOUR, low, high)
     check_contour(panel, panels.PREDICTION_COLOUR, other_low, other_high)
     rows, columns = np.nonzero(near(panel, panels.REFERENCE_COLOUR))
@@ -68,9 +68,9 @@ def test_image_at_half_resolution_and_permuted_axes_overlay():
     half = fine.affine_ras.copy()
     half[:, :2] *= 2
     half[:3, 3] += SPACING_MM * (0.5, 0.5, 0)
-    coarse = Grid(hu.reshape(24, 2, 20, 2, 20).mean(axis=(1, 3)).astype(np.int16), half)
+    coarse = ShownVolume(hu.reshape(24, 2, 20, 2, 20).mean(axis=(1, 3)).astype(np.int16), half)
     prediction = grid(box_mask(low, high), (1, -1, -1), order=(2, 0, 1))
-    panel = axial_panel(draw_panels([Case("A", coarse, prediction)]))
+    panel = axial_panel(draw_panels([PanelRow("A", coarse, prediction)]))
     check_contour(panel, panels.PREDICTION_COLOUR, low, high)
     row, column = (int(v) for v in pixel_of(panel, -44, 26))
     assert 0.4 < panel[row, column, 0] < 0.6  # -400 HU is the window's level
@@ -78,12 +78,12 @@ def test_image_at_half_resolution_and_permuted_axes_overlay():
 
 def test_missing_reference_and_empty_masks_still_draw():
     mask, empty = box_mask((20, 12, 142), (68, 40, 172)), np.zeros(SHAPE)
-    cases = [
-        Case("no reference", grid(body()), grid(mask)),
-        Case("both empty", grid(body()), grid(empty), grid(empty)),
-        Case("missed", grid(body()), grid(empty), grid(mask), dice=0.0),
+    patients = [
+        PanelRow("no reference", grid(body()), grid(mask)),
+        PanelRow("both empty", grid(body()), grid(empty), grid(empty)),
+        PanelRow("missed", grid(body()), grid(empty), grid(mask), dice=0.0),
     ]
-    png = draw_panels(cases)
+    png = draw_panels(patients)
     seen = [
         [near(axial_panel(png, row), colour).any() for row in range(3)]
         for colour in (panels.REFERENCE_COLOUR, panels.PREDICTION_COLOUR)
@@ -97,5 +97,5 @@ def test_nothing_to_draw():
 
 
 def test_same_input_same_bytes():
-    case = Case("A", grid(body()), grid(box_mask((20, 12, 142), (68, 40, 172))))
-    assert draw_panels([case]) == draw_panels([case])
+    row = PanelRow("A", grid(body()), grid(box_mask((20, 12, 142), (68, 40, 172))))
+    assert draw_panels([row]) == draw_panels([row])

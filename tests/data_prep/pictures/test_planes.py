@@ -1,20 +1,20 @@
-"""Masks on grids in the world: what is scored, measured and cut."""
+"""Masks in the world: what is scored, measured and cut."""
 
 import numpy as np
 import pytest
 
 from data_prep.core import geometry
 from data_prep.core.errors import DataError
-from data_prep.pictures.planes import Grid, dice_3d, focus, section, volume_ml
+from data_prep.pictures.planes import ShownVolume, dice_3d, focus, section, volume_ml
 
 AFFINE_RAS = np.array([[-2.0, 0, 0, 10], [0, 3, 0, -5], [0, 0, 4, 100], [0, 0, 0, 1]])
 
 
 def box(low, high):
-    """A mask of the voxels from one index to before another, its first axis running to the left."""
+    """A mask of the voxels from ``low`` to before ``high``, its first axis running to the left."""
     array = np.zeros((10, 8, 6), np.uint8)
     array[tuple(slice(*ends) for ends in zip(low, high, strict=True))] = 1
-    return Grid(array, AFFINE_RAS)
+    return ShownVolume(array, AFFINE_RAS)
 
 
 def test_dice_needs_one_grid():
@@ -24,11 +24,11 @@ def test_dice_needs_one_grid():
     assert dice_3d(empty, empty) == 1
     shifted = AFFINE_RAS.copy()
     shifted[0, 3] += 0.5
-    assert dice_3d(a, Grid(b.array, shifted)) is None
-    assert dice_3d(a, Grid(b.array[:-1], AFFINE_RAS)) is None
+    assert dice_3d(a, ShownVolume(b.array, shifted)) is None
+    assert dice_3d(a, ShownVolume(b.array[:-1], AFFINE_RAS)) is None
     turned = AFFINE_RAS.copy()
-    turned[0, 0] += 0.005  # 0.045 mm at the far corner: more than two grids called the same
-    assert dice_3d(a, Grid(b.array, turned)) is None
+    turned[0, 0] += 0.005  # 0.045 mm at the far corner: more than between two equal grids
+    assert dice_3d(a, ShownVolume(b.array, turned)) is None
 
 
 def test_focus_and_volume_are_in_world_mm():
@@ -41,25 +41,25 @@ def test_focus_and_volume_are_in_world_mm():
 
 
 def test_sections_show_left_on_the_right_and_end_with_the_grid():
-    grid = box((0, 2, 3), (1, 3, 4)).canonical()
-    plane, columns, rows = section(grid, (0, 1, 2), 112)
+    volume = box((0, 2, 3), (1, 3, 4)).canonical()
+    plane, columns, rows = section(volume, (0, 1, 2), 112)
     row, column = np.argwhere(plane)[0]
     assert (columns[column], rows[row]) == (-10, 1)
     assert (np.diff(columns) > 0).all() and (np.diff(rows) > 0).all()
-    assert section(grid, (0, 1, 2), 97) is None
+    assert section(volume, (0, 1, 2), 97) is None
 
 
 def test_oblique_grid_is_refused():
     turned = np.eye(4)
     turned[:2, :2] = [[0.9, -0.1], [0.1, 0.9]]
     with pytest.raises(DataError, match="oblique"):
-        Grid(np.zeros((4, 4, 4)), turned)
+        ShownVolume(np.zeros((4, 4, 4)), turned)
 
 
-def test_oblique_is_what_the_package_calls_oblique(monkeypatch):
+def test_oblique_means_the_same_as_in_the_geometry_room(monkeypatch):
     turned = np.eye(4)
     turned[0, 1] = 2 * geometry.ORTHOGONAL_TOLERANCE
     with pytest.raises(DataError, match="oblique"):
-        Grid(np.zeros((4, 4, 4)), turned)
+        ShownVolume(np.zeros((4, 4, 4)), turned)
     monkeypatch.setattr(geometry, "ORTHOGONAL_TOLERANCE", 3 * geometry.ORTHOGONAL_TOLERANCE)
-    Grid(np.zeros((4, 4, 4)), turned)
+    ShownVolume(np.zeros((4, 4, 4)), turned)

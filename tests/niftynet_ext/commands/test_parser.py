@@ -49,7 +49,13 @@ def test_version(capsys):
     assert caught.value.code == 0 and capsys.readouterr().out == f"net_lung {VERSION}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["chek"], ["lists"], ["lists", "--data", "d", "--oops"]])
+def test_without_words_it_shows_the_help_and_fails(capsys):
+    assert command_line.main([]) == ExitCode.WRONG_INPUT
+    captured = capsys.readouterr()
+    assert captured.out == "" and "postprocess" in captured.err
+
+
+@pytest.mark.parametrize("words", [["chek"], ["lists"], ["lists", "--data", "d", "--oops"]])
 def test_wrong_words_are_exit_code_2(words, capsys):
     with pytest.raises(SystemExit) as caught:
         command_line.main(words)

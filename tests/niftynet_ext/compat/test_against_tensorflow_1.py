@@ -23,6 +23,20 @@ TOLERANCE = {
     "network.unet_2d.UNet2D": {"output": 1e-4, "gradient": 1e-3, "norms": 1e-2},
 }
 
+# Each kind of network once; all of them take three minutes, and change with TensorFlow only
+QUICK_NETWORKS = (
+    "network.highres3dnet_small.HighRes3DNetSmall(num_classes=2)[(1,8,8,8,1)]",
+    "network.resnet.",
+    "network.se_resnet.",
+    "network.simple_gan.SimpleGAN()[(2,10);(2,16,16,1)]",
+    "network.toynet.",
+    "network.vnet.VNet(num_classes=2)[(1,16,16,1)]",
+)
+
+
+def is_slow(name):
+    return name.startswith("network.") and not name.startswith(QUICK_NETWORKS)
+
 
 @pytest.fixture(scope="module")
 def expected():
@@ -39,7 +53,11 @@ def test_all_cases_are_in_the_fixture(expected):
     assert list(expected[0]) == [*cases.CASES, *array_cases.CASES]
 
 
-@pytest.mark.parametrize("name", list(cases.CASES), ids=str)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if is_slow(name) else []) for name in cases.CASES],
+    ids=str,
+)
 def test_case(expected, name):
     arrays, variables = expected
     result = cases.compute(cases.CASES[name])

@@ -1,24 +1,11 @@
 """NiftyNet's five applications from its own commands: training, inference and evaluation run."""
 
-import os
-import subprocess
-import sys
-
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
 
 WINDOW = (16, 16, 16)
-# one process for all actions of an application: importing TensorFlow is most of the time
-RUN = """
-import sys
-import niftynet
-command, ini, *actions = sys.argv[1:]
-for action in actions:
-    sys.argv = [command, action, "-c", ini]
-    assert niftynet.main() == 0, action
-"""
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +35,30 @@ def source(data, name, window=WINDOW, order=0):
     return {"csv_file": data / f"{name}.csv", "spatial_window_size": window, "interp_order": order}
 
 
-def run(tmp_path, command, actions, sections):
-    """Write an ini file and run a command with it.
+@pytest.fixture
+def run(tmp_path, fork_server):
+    """Function: write an ini file and run actions of a command with it.
 
-    :return: folder of the inference
+    It returns the folder of the inference.
     """
+
+    def run(command, actions, sections):
+        ini = tmp_path / "config.ini"
+        write_ini(ini, sections)
+        for action in actions:
+            words = [command, action, "-c", ini]
+            code, _ = fork_server.run(words, cwd=tmp_path, log=tmp_path / f"{action}.log")
+            assert code == 0
+        return tmp_path / "inference"
+
+    return run
+
+
+def write_ini(path, sections):
+    """Write sections, and what all applications have in common."""
+    folder = path.parent
     common = {
-        "SYSTEM": {"num_threads": 1, "num_gpus": 0, "model_dir": tmp_path / "model"},
+        "SYSTEM": {"num_threads": 1, "num_gpus": 0, "model_dir": folder / "model"},
         "NETWORK": {"batch_size": 1, "queue_length": 5, "window_sampling": "uniform"},
         "TRAINING": {
             "sample_per_volume": 1,
@@ -67,32 +71,20 @@ def run(tmp_path, command, actions, sections):
             "border": 0,
             "inference_iter": -1,
             "spatial_window_size": WINDOW,
-            "save_seg_dir": tmp_path / "inference",
+            "save_seg_dir": folder / "inference",
         },
-        "EVALUATION": {"save_csv_dir": tmp_path / "evaluation"},
+        "EVALUATION": {"save_csv_dir": folder / "evaluation"},
     }
-    ini = tmp_path / "config.ini"
-    with open(ini, "w") as file:
+    with open(path, "w") as file:
         for name in {**common, **sections}:
             print(f"[{name}]", file=file)
             for key, value in {**common.get(name, {}), **sections.get(name, {})}.items():
                 print(f"{key} = {value}", file=file)
-    env = {**os.environ, "niftynet_config_home": str(tmp_path / "home")}
-    process = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN, command, str(ini), *actions],
-        text=True,
-        capture_output=True,
-        env=env,
-        timeout=600,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    return tmp_path / "inference"
 
 
-def test_segment(data, tmp_path):
+def test_segment(data, tmp_path, run):
     """With every preprocessing and augmentation that NiftyNet has."""
     out = run(
-        tmp_path,
         "net_segment",
         ["train", "inference", "evaluation"],
         {
@@ -139,9 +131,8 @@ def test_segment(data, tmp_path):
     assert scores.dice.tolist() == pytest.approx([dice])
 
 
-def test_regress(data, tmp_path):
+def test_regress(data, tmp_path, run):
     out = run(
-        tmp_path,
         "net_regress",
         ["train", "inference", "evaluation"],
         {
@@ -163,9 +154,10 @@ def test_regress(data, tmp_path):
         assert scores.loc[f"s{k}", "mse"] == pytest.approx(np.mean(error**2), rel=1e-4)
 
 
-def test_classify(data, tmp_path):
+# a network of fifty layers; nothing of this project is in it
+@pytest.mark.slow
+def test_classify(data, run):
     out = run(
-        tmp_path,
         "net_classify",
         ["train", "inference"],
         {
@@ -184,10 +176,10 @@ def test_classify(data, tmp_path):
     assert len(list(out.glob("*niftynet_out*"))) == 4
 
 
-def test_autoencoder(data, tmp_path):
+@pytest.mark.slow  # nothing of this project is in it
+def test_autoencoder(data, run):
     size = (16, 16, 1)
     out = run(
-        tmp_path,
         "net_autoencoder",
         ["train", "inference"],
         {
@@ -201,10 +193,10 @@ def test_autoencoder(data, tmp_path):
     assert len(list(out.glob("*embedded*"))) == 4
 
 
-def test_gan(data, tmp_path):
+@pytest.mark.slow  # nothing of this project is in it
+def test_gan(data, run):
     size = (16, 16, 1)
     out = run(
-        tmp_path,
         "net_gan",
         ["train", "inference"],
         {

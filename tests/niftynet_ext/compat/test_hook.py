@@ -90,6 +90,7 @@ def source(tmp_path_factory, root):
     return copy
 
 
+@pytest.mark.slow  # builds and installs twice; every other test runs under an installed hook
 @pytest.mark.parametrize("editable", [False, True], ids=["wheel", "editable"])
 def test_install_and_uninstall(source, tmp_path, editable):
     venv = tmp_path / "venv"

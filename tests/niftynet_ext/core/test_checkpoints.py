@@ -47,7 +47,7 @@ def test_numbers_in_order(models):
         ("model.ckpt-10.data-00000-of-00001", None),
     ],
 )
-def test_a_broken_one_does_not_count(models, name, content):
+def test_a_broken_checkpoint_does_not_count(models, name, content):
     (models / name).unlink()
     if content is not None:
         (models / name).write_bytes(content)
@@ -64,7 +64,7 @@ def test_a_broken_one_does_not_count(models, name, content):
         ("", 10),
     ],
 )
-def test_the_latest_is_the_one_named_if_it_is_whole(models, named, expected):
+def test_the_latest_is_the_named_checkpoint_if_it_is_whole(models, named, expected):
     if named is not None:
         (models / "checkpoint").write_text(
             f'model_checkpoint_path: {named}\nall_model_checkpoint_paths: "model.ckpt-3"\n'
@@ -83,7 +83,7 @@ def test_the_latest_may_have_been_written_before_it_could_be_named(models):
     assert checkpoints.latest(models.parent) == 2
 
 
-def test_an_earlier_training_that_went_further_is_not_gone_on_from(tf, models):
+def test_an_earlier_training_that_went_further_is_not_resumed(tf, models):
     """A new training in the folder of an old one: TensorFlow's own names and times."""
     tf.get_variable("w", [2])
     with tf.Session() as session:

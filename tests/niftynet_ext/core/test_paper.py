@@ -21,7 +21,7 @@ def test_dice_tables(text, number, table):
         name = model or name
         expected[name, int(thousands) * 1000] = tuple(map(float, values.split()))
     assert {
-        (paper.NAMES[name], iteration): values for (name, iteration), values in table.items()
+        (paper.PAPER_NAMES[name], iteration): values for (name, iteration), values in table.items()
     } == expected and len(rows) == 12
 
 
@@ -30,11 +30,11 @@ def test_distance_table(text):
         r"^([\w-]+)\t(\d+k|-)((?:\t[\d.]+){5})$", text[text.index("Table 3:") :], re.M
     )
     expected = {
-        (name, int(one[:-1]) * 1000 if one != "-" else None): tuple(map(float, values.split()))
-        for name, one, values in rows
+        (name, int(text[:-1]) * 1000 if text != "-" else None): tuple(map(float, values.split()))
+        for name, text, values in rows
     }
     assert {
-        (paper.NAMES[name], iteration): values
+        (paper.PAPER_NAMES[name], iteration): values
         for (name, iteration), values in paper.TABLE_3.items()
     } == expected and len(rows) == 4
 

@@ -10,7 +10,7 @@ SHAPE = (30, 10, 10)
 
 
 def counts(prediction, reference):
-    return tuple(lesion_counts(prediction, reference).values())  # lesions, found, false
+    return tuple(lesion_counts(prediction, reference))  # lesions, found, false
 
 
 def test_found_missed_and_false():

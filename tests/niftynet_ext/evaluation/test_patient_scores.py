@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from niftynet_ext.evaluation.patient_scores import COLUMNS, score_patient
+from niftynet_ext.evaluation.patient_scores import PATIENT_COLUMNS, score_patient
 from tests.support.shapes import box
 
 SHAPE, SPACING = (8, 6, 9), (2.0, 1.0, 3.0)
@@ -15,7 +15,7 @@ def test_by_hand():
     reference = box(SHAPE, (1, 4), (1, 4), (2, 5))
     prediction = box(SHAPE, (2, 5), (1, 4), (4, 7))
     row, by_slice = score_patient(prediction, reference, SPACING)
-    assert tuple(row) == COLUMNS
+    assert tuple(row) == PATIENT_COLUMNS
     expected = {
         "dice_3d": 2 * 6 / 54,
         "dice_2d": (12 / 18) / 3,

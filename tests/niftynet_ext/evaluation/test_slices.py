@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from data_prep.core.dice import dice
-from niftynet_ext.evaluation.slices import COLUMNS, FN, FP, TP, slice_scores
+from data_prep.core.overlap import dice
+from niftynet_ext.evaluation.slices import FN, FP, SLICE_COLUMNS, TP, slice_scores
 from niftynet_ext.evaluation.surface import (
     hausdorff_distance,
     mean_surface_distance,
@@ -20,7 +20,7 @@ def test_by_hand():
     reference = box(shape, (1, 4), (1, 4), (2, 5))  # slices 2, 3, 4
     prediction = box(shape, (2, 5), (1, 4), (4, 7))  # slices 4, 5, 6; in 4 one column off
     found = slice_scores(prediction, reference, SPACING)
-    assert tuple(found) == COLUMNS
+    assert tuple(found) == SLICE_COLUMNS
     assert found["slice"].tolist() == [2, 3, 4, 5, 6]
     assert found["kind"].tolist() == [FN, FN, TP, FP, FP]
     nan = np.nan

@@ -35,8 +35,8 @@ def test_a_square_and_its_neighbour_by_hand():
 
 def test_directed_distances_differ_and_are_averaged():
     # one voxel, and a rod of it and its three neighbours along z
-    one, rod = box((3, 3, 5), (1, 2), (1, 2), (0, 1)), box((3, 3, 5), (1, 2), (1, 2), (0, 4))
-    found = surface_distances(one, rod, (1.0, 1.0, 3.0))
+    voxel, rod = box((3, 3, 5), (1, 2), (1, 2), (0, 1)), box((3, 3, 5), (1, 2), (1, 2), (0, 4))
+    found = surface_distances(voxel, rod, (1.0, 1.0, 3.0))
     assert found.from_prediction.tolist() == [0]
     assert sorted(found.from_reference) == [0, 3, 6, 9]
     assert mean_surface_distance(found) == pytest.approx((0 + 4.5) / 2)
@@ -103,8 +103,8 @@ def test_the_map_for_many_voxels_gives_the_same(spacing, monkeypatch):
     monkeypatch.setattr(surface, "DENSE", np.inf)
     make, made = surface._mapped_distances, []
     monkeypatch.setattr(surface, "_mapped_distances", lambda *some: made.append(1) or make(*some))
-    for mapped, one in zip(surface_distances(*pair(spacing), spacing), searched, strict=True):
-        assert np.allclose(np.sort(mapped), np.sort(one), atol=1e-12)
+    for mapped, directed in zip(surface_distances(*pair(spacing), spacing), searched, strict=True):
+        assert np.allclose(np.sort(mapped), np.sort(directed), atol=1e-12)
     assert made
 
 
@@ -113,8 +113,8 @@ def test_the_map_for_many_voxels_gives_the_same(spacing, monkeypatch):
 def test_near_and_far_voxels_are_searched_alike(spacing, near_mm, monkeypatch):
     searched = surface_distances(*pair(spacing), spacing)
     monkeypatch.setattr(surface, "NEAR_MM", near_mm)
-    for found, one in zip(surface_distances(*pair(spacing), spacing), searched, strict=True):
-        assert np.array_equal(found, one)
+    for found, directed in zip(surface_distances(*pair(spacing), spacing), searched, strict=True):
+        assert np.array_equal(found, directed)
 
 
 def test_only_many_voxels_far_from_the_other_surface_make_a_map(monkeypatch):
@@ -140,9 +140,11 @@ def test_a_real_tumour_against_simpleitk(shared):
         edges.append(sitk.LabelContour(mask))
     for ours, edge, other in zip(found, edges, edges[::-1], strict=True):
         distance = sitk.SignedMaurerDistanceMap(other, squaredDistance=False, useImageSpacing=True)
-        theirs = np.abs(sitk.GetArrayViewFromImage(distance))[sitk.GetArrayViewFromImage(edge) > 0]
-        assert ours.mean() == pytest.approx(theirs.mean(), abs=1e-4)  # its float32
-        assert np.percentile(ours, 95) == pytest.approx(np.percentile(theirs, 95), abs=1e-4)
+        expected = np.abs(sitk.GetArrayViewFromImage(distance))[
+            sitk.GetArrayViewFromImage(edge) > 0
+        ]
+        assert ours.mean() == pytest.approx(expected.mean(), abs=1e-4)  # its float32
+        assert np.percentile(ours, 95) == pytest.approx(np.percentile(expected, 95), abs=1e-4)
         assert ours.max() > 1.0
 
 
@@ -201,11 +203,11 @@ def test_surfels_of_surface_distance_agree_within_a_voxel():
     spacing, shape = (1.0, 1.0, 1.5), (48, 48, 32)
     a = ball(shape, (23, 22, 23), 14.0, spacing)
     b = ball(shape, (25, 24, 25), 17.0, spacing)
-    theirs = library.compute_surface_distances(b, a, spacing)
+    distances = library.compute_surface_distances(b, a, spacing)
     found = surface_distances(a, b, spacing)
     assert mean_surface_distance(found) == pytest.approx(
-        np.mean(library.compute_average_surface_distance(theirs)), abs=0.5
+        np.mean(library.compute_average_surface_distance(distances)), abs=0.5
     )
-    assert max(np.percentile(one, 95) for one in found) == pytest.approx(
-        library.compute_robust_hausdorff(theirs, 95), abs=1.0
+    assert max(np.percentile(directed, 95) for directed in found) == pytest.approx(
+        library.compute_robust_hausdorff(distances, 95), abs=1.0
     )

@@ -1,10 +1,14 @@
 """``window_sampling = uniform_fast`` under NiftyNet's own command."""
 
+import pytest
+
 from tests.support.toy import losses
 
 ITERATIONS = 12
 
 
+# compiles the loops of the sampler in each process; test_window_sampler.py does so once
+@pytest.mark.slow
 def test_training_and_inference(job):
     """The same windows with any number of threads and wherever the volumes are kept."""
     job.set("CT", interp_order=3)

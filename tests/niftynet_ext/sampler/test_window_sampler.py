@@ -45,8 +45,8 @@ def dice(a, b):
     "names, order",
     [
         ("whiten, scale, elastic", 3),
-        ("whiten, scale, elastic", 1),
-        ("whiten, elastic", 3),
+        pytest.param("whiten, scale, elastic", 1, marks=pytest.mark.slow),
+        pytest.param("whiten, elastic", 3, marks=pytest.mark.slow),
         ("pad, whiten, flip, scale, half elastic", 3),
         ("whiten, flip, scale, rotate, elastic", 3),
         ("whiten, flip", 3),

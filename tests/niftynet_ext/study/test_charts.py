@@ -1,11 +1,13 @@
+"""Charts: what is drawn, and that the same input gives the same picture."""
+
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 
+from niftynet_ext.core.paper import Stage
 from niftynet_ext.study import charts
-from niftynet_ext.study.curves import Curve
-from niftynet_ext.study.rounds import Stage
+from niftynet_ext.study.curves import Curve, Training
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -48,7 +50,7 @@ def test_thousands_of_slices_stay_a_small_picture():
 
 def test_the_same_input_gives_the_same_bytes():
     empty = Curve(np.array([], int), np.array([]))
-    one = {"net": (Curve(np.arange(9), np.ones(9)), empty, [Stage("Dice", 9)])}
-    assert charts.learning_curves(one) == charts.learning_curves(one)
+    trainings = {"net": Training(Curve(np.arange(9), np.ones(9)), empty, [Stage("Dice", 9)])}
+    assert charts.learning_curves(trainings) == charts.learning_curves(trainings)
     volumes = {"net": (np.array([1.0, 2.0]), np.array([2.0, 2.0]))}
     assert charts.bland_altman(volumes) == charts.bland_altman(volumes)

@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 
+from niftynet_ext.core.paper import Stage
 from niftynet_ext.study import curves
-from niftynet_ext.study.rounds import Stage
 from tests.support.training_logs import log
 
 
@@ -27,8 +27,9 @@ def test_an_iteration_run_again_counts_as_it_was_last(tmp_path):
 
 
 def test_no_events_no_curve(tmp_path):
-    assert len(curves.read_curve(tmp_path, "validation").losses) == 0
-    assert curves.read_stages(tmp_path) == []
+    training = curves.read_training(tmp_path)
+    assert len(training.training.losses) == len(training.validation.losses) == 0
+    assert training.stages == []
 
 
 def test_stages_from_the_log_of_rounds(tmp_path):

@@ -1,6 +1,5 @@
 """Maps combined by hand, folders that read like a model's, memory that does not grow."""
 
-import json
 import tracemalloc
 
 import nibabel as nib
@@ -9,7 +8,7 @@ import pytest
 
 from data_prep.core import predictions
 from data_prep.core.errors import DataError
-from niftynet_ext.study.ensemble import combine, ensemble
+from niftynet_ext.study.ensemble import ENSEMBLE_FILE, EnsembleRecord, combine, ensemble
 from tests.support.study import AFFINE, SHAPE, write
 
 
@@ -36,17 +35,17 @@ def test_by_hand(values, weights, method, expected):
 
 
 def test_equal_models_change_nothing_and_nothing_leaves_0_to_1():
-    one = np.random.default_rng(0).random((5, 6, 7), np.float32)
-    assert np.allclose(combine([one] * 7), one, atol=1e-6)
+    probability = np.random.default_rng(0).random((5, 6, 7), np.float32)
+    assert np.allclose(combine([probability] * 7), probability, atol=1e-6)
     assert combine([np.ones((4, 4, 4), np.float32)] * 7, [0.1] * 7).max() <= 1.0
 
 
 @pytest.mark.parametrize(
     "values, weights, method, message",
     [
-        ((), None, "mean", "one map at least"),
-        ((0.1, 0.2), (1,), "mean", "1 weights for more maps"),
-        ((0.1,), (1, 1), "mean", "2 weights for 1 maps"),
+        ((), None, "mean", "at least one map"),
+        ((0.1, 0.2), (1,), "mean", "1 weight for more maps"),
+        ((0.1,), (1, 1), "mean", "2 weights for 1 map"),
         ((0.1,), (0,), "mean", "positive numbers"),
         ((0.1,), (np.nan,), "mean", "positive numbers"),
         ((0.1,), None, "median", "'median' is not"),
@@ -68,10 +67,10 @@ def models(tmp_path):
     rng = np.random.default_rng(0)
     folders = [tmp_path / "v1", tmp_path / "v2"]
     for folder in folders:
-        for one in "AB":
+        for patient_id in "AB":
             array = rng.random(SHAPE, np.float32)
             write(
-                folder / f"window_seg_{one}__niftynet_out.nii.gz",
+                folder / f"window_seg_{patient_id}__niftynet_out.nii.gz",
                 np.stack([1 - array, array], -1)[..., None, :],
             )
     return folders
@@ -84,9 +83,9 @@ def test_the_result_reads_like_a_models_own(models, tmp_path):
     two = [predictions.read_foreground(predictions.find(folder)["B"])[0] for folder in models]
     assert np.allclose(found, np.mean(two, axis=0), atol=1e-6)
     assert np.array_equal(affine, AFFINE)
-    record = json.loads((tmp_path / "out/ensemble.json").read_text())
-    assert record["method"] == "mean" and record["models"] == [str(one) for one in models]
-    assert record["notice"].startswith("Research use only")
+    record = EnsembleRecord.read(tmp_path / "out" / ENSEMBLE_FILE, "")
+    assert record.method == "mean" and record.models == [str(folder) for folder in models]
+    assert record.weights is None and record.notice.startswith("Research use only")
 
 
 def test_different_patients_are_refused_and_named(models, tmp_path):
@@ -116,10 +115,13 @@ def test_different_grids_and_other_values_are_refused(models, tmp_path, array, s
 
 
 def test_wrong_calls(models, tmp_path):
-    with pytest.raises(ValueError, match="1 weights for 2 folders"):
+    with pytest.raises(ValueError, match="1 weight for 2 folders"):
         ensemble(models, tmp_path / "out", weights=[1])
     with pytest.raises(DataError, match="is one of the models' folders"):
         ensemble(models, models[0])
+    with pytest.raises(DataError, match=r"found 1 folder \(.*v1\), expected two or more"):
+        ensemble(models[:1], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     with pytest.raises(DataError, match="No folder"):
         ensemble([models[0], tmp_path / "absent"], tmp_path / "out")
 

@@ -47,7 +47,7 @@ def test_holes_are_filled_slice_by_slice():
     bay = ring & ~box(SHAPE, (4, 5), (0, 5), (3, 6))  # open to the outside
     assert np.array_equal(postprocess.fill_holes(bay), bay)
     mask = blobs((30, 25, 8), seed=4)
-    expected = np.stack([ndimage.binary_fill_holes(one) for one in np.moveaxis(mask, 2, 0)], 2)
+    expected = np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(mask, 2, 0)], 2)
     assert np.array_equal(postprocess.fill_holes(mask), expected)
 
 
@@ -148,5 +148,5 @@ def test_empty_masks_stay_empty():
     ],
 )
 def test_bad_plans(text):
-    with pytest.raises(ValueError, match="no step"):
+    with pytest.raises(ValueError, match="is not a step"):
         postprocess.parse_plan(text)

@@ -4,13 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from data_prep.core.errors import DataError
-from niftynet_ext.commands.parser import main
 from niftynet_ext.study import report, tables
+from niftynet_ext.study.evaluate import evaluate
 from tests.support.study import SHAPE, Study, tumour, write
 from tests.support.training_logs import log
 
@@ -21,26 +22,13 @@ def evaluated(folder):
     for patient_id in study.sets:
         ct = np.where(tumour(), 40, -800).astype(np.int16)
         write(study.references / f"images/{patient_id}.nii.gz", ct)
-    other = study.model._replace(iteration=20000, folder=study.model.folder.with_name("early"))
-    for place, one in enumerate(study.sets):
-        study.predict(one, tumour(1.0 + place))
-        study.predict(one, tumour(4.0) if one != "B" else np.zeros(SHAPE, bool), other)
+    other = replace(study.model, iteration=20000, folder=study.model.folder.with_name("early"))
+    for place, patient_id in enumerate(study.sets):
+        study.predict(patient_id, tumour(1.0 + place))
+        late = tumour(4.0) if patient_id != "B" else np.zeros(SHAPE, bool)
+        study.predict(patient_id, late, other)
     log(study.model.folder.parent, "training", {20: 0.9, 40: 0.4}, clock=1000)
-    assert (
-        main(
-            [
-                "evaluate",
-                "--references",
-                str(study.references),
-                "--predictions",
-                f"densehighres3dnet_v1@20000={other.folder}",
-                str(study.model.folder),
-                "--out",
-                str(folder / "evaluation"),
-            ]
-        )
-        == 0
-    )
+    evaluate([other, study.model], study.references, folder / "evaluation")
     return study
 
 
@@ -58,10 +46,10 @@ def known(tmp_path_factory):
 
 
 def make(study):
-    """Return the report's HTML, through the command line."""
-    folder = study.folder / "evaluation"
-    assert main(["report", "--evaluation", str(folder)]) == 0
-    return (folder / "report.html").read_text(encoding="utf-8")
+    """Return the report's HTML."""
+    path = study.folder / "evaluation" / "report.html"
+    report.write_report(path.parent, path)
+    return path.read_text(encoding="utf-8")
 
 
 def test_an_evaluation_and_its_data_may_move_together(study, tmp_path_factory, monkeypatch):
@@ -72,8 +60,8 @@ def test_an_evaluation_and_its_data_may_move_together(study, tmp_path_factory, m
     moved = tmp_path_factory.mktemp("moved") / "study"
     study.folder.rename(moved)
     monkeypatch.chdir(moved.parent)
-    assert main(["report", "--evaluation", "study/evaluation"]) == 0
-    html = (moved / "evaluation" / "report.html").read_text(encoding="utf-8")
+    report.write_report("study/evaluation", "study/report.html")
+    html = (moved / "report.html").read_text(encoding="utf-8")
     assert "Not drawn" not in html and "No events" not in html
     assert html.count("data:image/png") == before > 0
 
@@ -81,14 +69,14 @@ def test_an_evaluation_and_its_data_may_move_together(study, tmp_path_factory, m
 def test_it_holds_every_number_that_was_evaluated(known):
     study, html = known
     found = tables.read(study.folder / "evaluation")
-    for value in found["cohort"]["dice_3d_mean"]:
+    for value in found.summary["dice_3d_mean"]:
         assert f"<td>{value:.3f}</td>" in html
-    for bounds in zip(found["cohort"]["dice_3d_low"], found["cohort"]["dice_3d_high"], strict=True):
+    for bounds in zip(found.summary["dice_3d_low"], found.summary["dice_3d_high"], strict=True):
         assert "<td>" + " to ".join(map(report.shown, bounds)) + "</td>" in html
-    for row in found["patients"].to_dict("records"):
+    for row in found.patients.to_dict("records"):
         assert f'<td data-key="{row["dice_3d"]}">{row["dice_3d"]:.3f}</td>' in html
     assert html.count('<td data-key="Infinity">∞</td>') == 2  # MSD and HD of the empty mask
-    assert "<td>0.530</td>" in html  # the paper's, beside ours of 60k
+    assert "<td>0.530</td>" in html  # the paper's, below ours of 60k
     assert "Research use only" in html
     assert html.count("data:image/png;base64,") == 2 + 1  # Validation: two patients; Inference: one
     assert html.count("data:image/svg+xml;base64,") == 1 + 2 * 3
@@ -111,7 +99,7 @@ def test_words_from_outside_are_escaped(study):
 
 
 def test_worst_median_best(known):
-    patients = tables.read(known[0].folder / "evaluation")["patients"].head(3)
+    patients = tables.read(known[0].folder / "evaluation").patients.head(3)
     five = patients.iloc[[0] * 5].assign(id=list("edcba"), dice_3d=[0.5, 0.9, 0.1, 0.7, 0.3])
     assert report.worst_median_best(five) == {"worst": "c", "median": "e", "best": "d"}
     assert report.worst_median_best(five.head(2)) == {"worst": "e", "best": "d"}
@@ -125,17 +113,23 @@ def test_without_cts_and_events_it_says_so(study):
     assert "Not drawn: B: " in html and "No events of a training" in html
 
 
-def test_no_evaluation_is_an_error(tmp_path, capsys):
-    with pytest.raises(DataError, match=r"holds no evaluation \(.*evaluate --out"):
+def test_no_evaluation_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"No .*evaluation\.json\. Run net_lung evaluate --out"):
         report.write_report(tmp_path, tmp_path / "r.html")
-    assert main(["report", "--evaluation", str(tmp_path)]) == 2
-    assert "holds no evaluation" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_table_is_an_error(study):
+    folder = study.folder / "evaluation"
+    (folder / "slices.csv").write_text("model,iteration\n")
+    with pytest.raises(DataError, match=r"slices\.csv has no column set, id, slice, kind"):
+        report.write_report(folder, folder / "report.html")
+    assert not (folder / "report.html").exists()
 
 
 CLICKS = """<script>
 const table = document.querySelector("table.sortable");
-const column = text => [...table.tHead.rows[0].cells].findIndex(one => one.innerText == text);
+const column = text => [...table.tHead.rows[0].cells].findIndex(head => head.innerText == text);
 const read = text => [...table.tBodies[0].rows].map(row => row.cells[column(text)].innerText);
 const click = text => table.tHead.rows[0].cells[column(text)].querySelector("button").click();
 const seen = [];

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from niftynet_ext.core.errors import RoundsError
+from niftynet_ext.core.paper import Stage
 from niftynet_ext.study import rounds
-from niftynet_ext.study.rounds import RoundsError, Stage
 from tests.support.toy import write_checkpoint
 
 PLAN = (Stage("DiceForeground", 20), Stage("Focal", 30))
@@ -39,7 +40,7 @@ def stages(calls):
 
 
 def test_papers_plan(capsys, root):
-    assert rounds.main(["-c", str(root / "config_ini/densehighres3dnet_v1.ini"), "--dry-run"]) == 0
+    rounds.train_in_rounds(root / "config_ini/densehighres3dnet_v1.ini", dry_run=True)
     lines = capsys.readouterr().out.splitlines()
     assert [
         (
@@ -59,9 +60,9 @@ def test_papers_plan(capsys, root):
 
 
 def test_each_stage_starts_from_the_last_ones_checkpoint(ini, calls):
-    rounds.run(ini, PLAN)
+    rounds.train_in_rounds(ini, PLAN)
     assert stages(calls) == [("DiceForeground", "0", "20"), ("Focal", "20", "30")]
-    rounds.run(ini, PLAN)
+    rounds.train_in_rounds(ini, PLAN)
     assert len(calls) == 2  # nothing left to do
 
 
@@ -75,19 +76,19 @@ def test_each_stage_starts_from_the_last_ones_checkpoint(ini, calls):
         ([30], []),
     ],
 )
-def test_goes_on_from_the_last_checkpoint(ini, tmp_path, calls, saved, expected):
+def test_resumes_from_the_last_checkpoint(ini, tmp_path, calls, saved, expected):
     write_checkpoint(tmp_path / "model", *saved)
-    rounds.run(ini, PLAN)
+    rounds.train_in_rounds(ini, PLAN)
     assert stages(calls) == expected
 
 
-def test_goes_on_where_netsegment_would(ini, tmp_path, calls):
+def test_resumes_where_netsegment_would(ini, tmp_path, calls):
     """The checkpoint that `--starting_iter -1` takes, in the folder of an earlier training."""
     write_checkpoint(tmp_path / "model", 15, 30)
     (tmp_path / "model" / "models" / "checkpoint").write_text(
         'model_checkpoint_path: "model.ckpt-15"'
     )
-    rounds.run(ini, PLAN[:1])
+    rounds.train_in_rounds(ini, PLAN[:1])
     assert stages(calls) == [("DiceForeground", "15", "20")]
 
 
@@ -98,15 +99,15 @@ def test_a_folder_in_use_is_left_as_it_is(ini, tmp_path, calls, monkeypatch):
     monkeypatch.setattr(rounds.lock, "check_free", refuse)
     (tmp_path / "model").mkdir()
     with pytest.raises(SystemExit, match="in use"):
-        rounds.run(ini, PLAN)
+        rounds.train_in_rounds(ini, PLAN)
     assert not calls and not any((tmp_path / "model").iterdir())
 
 
-def test_a_half_written_checkpoint_is_not_gone_on_from(ini, tmp_path, calls):
+def test_a_half_written_checkpoint_is_not_resumed(ini, tmp_path, calls):
     write_checkpoint(tmp_path / "model", 5, 15)
     data = tmp_path / "model" / "models" / "model.ckpt-15.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-1])
-    rounds.run(ini, PLAN)
+    rounds.train_in_rounds(ini, PLAN)
     assert stages(calls)[0] == ("DiceForeground", "5", "20")
 
 
@@ -127,7 +128,7 @@ tensorflow.python.framework.errors_impl.InvalidArgumentError: window size is lar
 )
 
 
-@pytest.mark.parametrize("saved, advice", [([], "try again once"), ([7], "go on from the last")])
+@pytest.mark.parametrize("saved, advice", [([], "try again after"), ([7], "resume from the last")])
 def test_a_failed_stage_says_why(ini, tmp_path, monkeypatch, saved, advice):
     """NiftyNet ends with 0; the causes stand far above the end of the log."""
 
@@ -141,7 +142,7 @@ def test_a_failed_stage_says_why(ini, tmp_path, monkeypatch, saved, advice):
     (tmp_path / "model" / "rounds.log").write_text("KeyError: of an earlier call\n")
     monkeypatch.setattr(rounds, "run_command", broken)
     with pytest.raises(RoundsError) as caught:
-        rounds.run(ini, PLAN)
+        rounds.train_in_rounds(ini, PLAN)
     lines = str(caught.value).splitlines()
     assert lines[:3] == [
         "CRITICAL:niftynet: [CT] csv file /x/ct.csv not found.",
@@ -159,7 +160,7 @@ def test_a_refusal_is_handed_on(ini, monkeypatch):
 
     monkeypatch.setattr(rounds, "run_command", refused)
     with pytest.raises(RoundsError, match="^subject 003: the label has values 2\n"):
-        rounds.run(ini, PLAN)
+        rounds.train_in_rounds(ini, PLAN)
 
 
 def test_a_log_without_a_cause_is_shown_at_its_end(ini, monkeypatch):
@@ -169,7 +170,7 @@ def test_a_log_without_a_cause_is_shown_at_its_end(ini, monkeypatch):
 
     monkeypatch.setattr(rounds, "run_command", killed)
     with pytest.raises(RoundsError, match="(?s)one\ntwo\n.*exit code -9"):
-        rounds.run(ini, PLAN)
+        rounds.train_in_rounds(ini, PLAN)
 
 
 def test_a_full_disk_sends_the_log_to_the_screen(capsys):
@@ -180,13 +181,13 @@ def test_a_full_disk_sends_the_log_to_the_screen(capsys):
 
 def test_home_in_a_model_folder(ini, calls, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    rounds.run(ini, PLAN, model_dir="~/model")
+    rounds.train_in_rounds(ini, PLAN, model_dir="~/model")
     assert calls[0]["--model_dir"] == str(tmp_path / "home" / "model")
 
 
 def test_another_model_folder_keeps_the_ini_files_split(ini, tmp_path, calls):
     other = tmp_path / "deep" / "er" / "model"
-    rounds.run(ini, PLAN, model_dir=other, overrides=["--lr", "0.1"])
+    rounds.train_in_rounds(ini, PLAN, model_dir=other, overrides=["--lr", "0.1"])
     assert calls[0]["--model_dir"] == str(other)
     assert calls[0]["--dataset_split_file"] == str(tmp_path / "split.csv")
     assert calls[0]["--lr"] == "0.1"
@@ -194,8 +195,8 @@ def test_another_model_folder_keeps_the_ini_files_split(ini, tmp_path, calls):
 
 def test_missing_split_is_refused(ini, tmp_path, calls):
     (tmp_path / "split.csv").unlink()
-    with pytest.raises(RoundsError, match="dataset_split_file is not there"):
-        rounds.run(ini, PLAN)
+    with pytest.raises(RoundsError, match="dataset_split_file does not exist"):
+        rounds.train_in_rounds(ini, PLAN)
     assert not calls
 
 
@@ -205,8 +206,8 @@ def test_missing_split_is_refused(ini, tmp_path, calls):
         ("", "is empty"),
         ("Focal", "LOSS:LAST_ITERATION"),
         ("Focal:x", "LOSS:LAST_ITERATION"),
-        ("Focal:0", "must grow"),
-        ("Focal:20 Dice:20", "must grow"),
+        ("Focal:0", "must increase"),
+        ("Focal:20 Dice:20", "must increase"),
     ],
 )
 def test_bad_plans(text, message):
@@ -214,12 +215,17 @@ def test_bad_plans(text, message):
         rounds.parse_plan(text)
 
 
-def test_bad_ini_files(tmp_path, capsys):
-    assert rounds.main(["-c", str(tmp_path / "no.ini")]) == 1
-    assert "no such ini file" in capsys.readouterr().err
-    (tmp_path / "x.ini").write_text("[SYSTEM]\n")
-    assert rounds.main(["-c", str(tmp_path / "x.ini")]) == 1
-    assert "has no model_dir" in capsys.readouterr().err
-    (tmp_path / "x.ini").write_text("loss = Dice\n")
-    assert rounds.main(["-c", str(tmp_path / "x.ini")]) == 1
-    assert "is no ini file" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "no such ini file"),
+        ("[SYSTEM]\n", "has no model_dir"),
+        ("loss = Dice\n", "is not an ini file"),
+    ],
+)
+def test_bad_ini_files(tmp_path, text, message):
+    path = tmp_path / "net.ini"
+    if text:
+        path.write_text(text)
+    with pytest.raises(RoundsError, match=message):
+        rounds.train_in_rounds(path)

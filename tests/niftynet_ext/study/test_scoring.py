@@ -8,13 +8,13 @@ import pytest
 
 from data_prep.core.errors import DataError
 from niftynet_ext.study import cases, scoring
-from niftynet_ext.study.scoring import Model
+from niftynet_ext.study.scoring import ModelPredictions
 from tests.support.study import SHAPE, tumour
 
 
-def score(study, model=None, **options):
+def score(study, model=None, only_set=None, **options):
     references, unlabelled = cases.find_references(study.references)
-    return scoring.score_model(model or study.model, references, unlabelled=unlabelled, **options)
+    return scoring.score_model(model or study.model, references, only_set, unlabelled, **options)
 
 
 def only(table):
@@ -24,7 +24,7 @@ def only(table):
 
 def test_figures_pool_slices_of_all_patients_of_a_set(study):
     study.predict("B", tumour(0.0, radius=3.0))  # fewer slices: FN at both ends
-    patients, by_slice = score(study, which="Validation")
+    patients, by_slice = score(study, only_set="Validation")
     row = only(scoring.summarise(patients, by_slice))
     tp, fn = (by_slice[by_slice["kind"] == kind] for kind in ("TP", "FN"))
     assert (row["tp"], row["fn"], row["fp"]) == (len(tp), len(fn), 0) and len(fn) > 0
@@ -40,9 +40,9 @@ def test_figures_pool_slices_of_all_patients_of_a_set(study):
 
 
 def test_sets_and_models_are_never_mixed(study):
-    other = Model("other", None, study.folder / "other")
-    for one in "ABC":
-        study.predict(one, tumour(3.0), other)
+    other = ModelPredictions("other", None, study.folder / "other")
+    for patient_id in "ABC":
+        study.predict(patient_id, tumour(3.0), other)
     tables = [pd.concat(two) for two in zip(score(study), score(study, other), strict=True)]
     rows = scoring.summarise(*tables).to_dict("records")
     assert [(row["model"], row["set"], row["patients"]) for row in rows] == [
@@ -51,15 +51,15 @@ def test_sets_and_models_are_never_mixed(study):
         ("other", "Validation", 2),
         ("other", "Inference", 1),
     ]
-    one = only(scoring.summarise(*score(study, other, which="Inference")))
-    assert one["dice_2d_mean"] == pytest.approx(rows[3]["dice_2d_mean"])
+    row = only(scoring.summarise(*score(study, other, only_set="Inference")))
+    assert row["dice_2d_mean"] == pytest.approx(rows[3]["dice_2d_mean"])
     assert pd.isna(rows[3]["iteration"]) and rows[0]["iteration"] == 60000
 
 
 def test_a_missed_tumour_is_counted_and_makes_every_figure_worse(study):
-    before = only(scoring.summarise(*score(study, which="Validation")))
+    before = only(scoring.summarise(*score(study, only_set="Validation")))
     study.predict("B", np.zeros(SHAPE, bool))
-    after = only(scoring.summarise(*score(study, which="Validation")))
+    after = only(scoring.summarise(*score(study, only_set="Validation")))
     assert (after["empty_predictions"], after["empty_references"]) == (1, 0)
     assert after["dice_3d_mean"] == pytest.approx(before["dice_3d_mean"] / 2)
     assert after["dice_2d_q1"] == 0.0
@@ -87,29 +87,31 @@ def test_quartiles_with_infinite_distances(study, values, expected):
 
 
 def test_two_models_are_compared_on_the_same_patients(study):
-    better = Model("better", None, study.folder / "better")
-    for one in "AB":
-        study.predict(one, tumour(), better)
-    both = pd.concat([score(study, which="Validation")[0], score(study, better)[0]])
+    better = ModelPredictions("better", None, study.folder / "better")
+    for patient_id in "AB":
+        study.predict(patient_id, tumour(), better)
+    both = pd.concat([score(study, only_set="Validation")[0], score(study, better)[0]])
     tests = scoring.compare(both).set_index("measure")
-    assert list(tests.index) == list(scoring.TESTED)
+    assert list(tests.index) == list(scoring.TESTED_MEASURES)
     row = tests.loc["dice_3d"]
     assert (row["first"], row["second"]) == ("densehighres3dnet_v1@60000", "better")
     assert row["mean_difference"] == pytest.approx(1 - both.iloc[0]["dice_3d"])
     assert row["p"] == pytest.approx(0.5) and row["p_holm"] == 1.0  # the least that two can give
-    with pytest.raises(DataError, match="different patients in the set Validation: only one has B"):
+    with pytest.raises(
+        DataError, match="different patients in the set Validation: only one of them has B"
+    ):
         scoring.compare(both.iloc[[0, 1, 2]])
 
 
 def test_all_faults_are_listed_at_once(study):
-    for one in "AB":
-        study.predict(one, tumour()[1:])
+    for patient_id in "AB":
+        study.predict(patient_id, tumour()[1:])
     with pytest.raises(DataError, match=r"(?s)2 of 3 patients cannot be.*A_nif.*\n.*B_nif"):
         score(study)
 
 
 def test_a_post_processing_alters_the_prediction(study):
-    patients, _ = score(study, alter=lambda mask, affine, one: mask & (one != "B"))
+    patients, _ = score(study, alter=lambda mask, _, patient_id: mask & (patient_id != "B"))
     assert patients.set_index("id")["predicted_ml"].eq(0).to_dict() == {
         "A": False,
         "B": True,
@@ -135,5 +137,5 @@ def test_names_of_models(text, name, iteration):
 
 
 def test_a_bad_iteration():
-    with pytest.raises(DataError, match="'best' is no number"):
+    with pytest.raises(DataError, match="'best' is not a number"):
         scoring.parse_model("v1@best=x")

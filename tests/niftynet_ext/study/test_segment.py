@@ -12,7 +12,7 @@ from data_prep.cohort.job import Parameters
 from data_prep.cohort.prepare import prepare_cohort
 from data_prep.core.errors import DataError
 from data_prep.core.identity import RESEARCH_USE
-from data_prep.phantom import write_cohort
+from data_prep.phantom import write_phantom_cohort
 from niftynet_ext.study import segment
 from niftynet_ext.study.segment_summary import SUMMARY, read_summary
 from niftynet_ext.study.trained_model import TrainedModel
@@ -254,5 +254,5 @@ def test_wrong_options_are_refused(patient, tmp_path, networks):
 
 
 def test_a_phantoms_folder_with_its_rtstruct_is_fine(tmp_path, networks):
-    write_cohort(tmp_path / "cohort", patients=1, matrix=32, slices=16)
+    write_phantom_cohort(tmp_path / "cohort", patients=1, matrix=32, slices=16)
     assert run(tmp_path / "cohort", tmp_path / "out", "0.9").voxels == 360

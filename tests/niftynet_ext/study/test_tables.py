@@ -1,4 +1,4 @@
-"""Whose row of the paper stands below ours."""
+"""Which row of the paper is shown below ours."""
 
 import pandas as pd
 import pytest
@@ -7,7 +7,7 @@ from niftynet_ext.core import paper
 from niftynet_ext.study import tables
 
 
-def cohort(model, iteration, group):
+def summary(model, iteration, group):
     names = [
         f"{name}_{part}"
         for name in ("dice_3d", "dice_2d", "dice_tp", "msd_2d_mm", "hd95_2d_mm")
@@ -31,21 +31,25 @@ def cells(table):
 
 
 @pytest.mark.parametrize(
-    "iteration, theirs", [(20_000, 20_000), (60_000, 60_000), (None, 60_000), (850, 60_000)]
+    "iteration, in_paper",
+    [(20_000, 20_000), (60_000, 60_000), (None, 60_000), (850, 60_000)],
 )
-def test_the_same_iteration_or_the_last(iteration, theirs):
-    for group, published in (("Training", paper.TABLE_1), ("Validation", paper.TABLE_2)):
-        ours, below = cells(
-            tables.dice_table(cohort("densehighres3dnet_v2", iteration, group), group)
+def test_the_same_iteration_or_the_last(iteration, in_paper):
+    for group, rows in (("Training", paper.TABLE_1), ("Validation", paper.TABLE_2)):
+        own, below = cells(
+            tables.dice_table(summary("densehighres3dnet_v2", iteration, group), group)
         )
-        assert ours[0] == "DenseHighRes3DNet-v2" and below[:2] == ["  paper", f"{theirs // 1000}k"]
-        assert list(map(float, below[2:10])) == list(published["densehighres3dnet_v2", theirs])
+        assert own[0] == "DenseHighRes3DNet-v2" and below[:2] == [
+            "  paper",
+            f"{in_paper // 1000}k",
+        ]
+        assert list(map(float, below[2:10])) == list(rows["densehighres3dnet_v2", in_paper])
 
 
 def test_the_one_row_of_table_3():
     for model, iteration in (("ensemble", None), ("highres3dnet_matched", 60_000)):
         _, below = cells(
-            tables.distance_table(cohort(model, iteration, "Validation"), "Validation")
+            tables.distance_table(summary(model, iteration, "Validation"), "Validation")
         )
         (row,) = (values for (name, _), values in paper.TABLE_3.items() if name == model)
         assert list(map(float, below[2:7])) == list(row)
@@ -57,7 +61,7 @@ def test_the_one_row_of_table_3():
 )
 def test_nothing_where_the_paper_has_no_number(model, group):
     for make in (tables.dice_table, tables.distance_table):
-        assert len(cells(make(cohort(model, 60_000, group), group))) == 1
+        assert len(cells(make(summary(model, 60_000, group), group))) == 1
 
 
 def test_only_the_telling_tests_are_shown():

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from data_prep.core import files
-from data_prep.core.dice import dice
+from data_prep.core.colours import REFERENCE_RGB
 from data_prep.core.errors import DataError
+from data_prep.core.overlap import dice
 from niftynet_ext.core import checkpoints
 from niftynet_ext.training import best_record
 from niftynet_ext.training.best_record import BestRecord
@@ -131,6 +132,6 @@ def test_overlay_shows_the_slice_with_most_of_the_reference():
     reference[1:5, 2:6, 2] = True
     picture = overlay.draw_overlay(image, reference, np.zeros(image.shape, bool))
     assert picture.shape == (8, 6, 3) and picture.dtype == np.uint8
-    blue = (picture == overlay.REFERENCE_RGB).all(-1)
+    blue = (picture == REFERENCE_RGB).all(-1)
     assert blue.sum() == 12  # the rim of a square of 4 x 4
     assert blue[8 - 1 - 2, 1] and not blue[8 - 1 - 3, 2]  # y up, x to the right; hollow

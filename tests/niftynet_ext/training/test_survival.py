@@ -144,6 +144,7 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(job):
     assert code == 0 and checkpoints.whole(job.model)[-1] == 7
 
 
+@pytest.mark.slow  # five trainings; the other full disk is tested above
 def test_a_full_disk_keeps_the_best_checkpoint(job):
     job.write("toynet.py", [LIMIT, NETWORK.replace("FEATURES = 4", "FEATURES = 16")])
     job.set("TRAINING", whole_volume_validation_every_n=2, save_every_n=100)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_prep.core.dice import dice
+from data_prep.core.overlap import dice
 
 
 def cube(start, side=4, shape=(12, 12, 12)):
