@@ -1,5 +1,7 @@
 """Which subjects the windows of a batch come from."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
