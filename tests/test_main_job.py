@@ -112,9 +112,9 @@ def split(job, phase):
 
 
 def test_training_in_rounds(job, trained):
-    assert checkpoints.whole(job / "demo" / "model")[-1] == 5
-    assert {3, 5} <= set(checkpoints.whole(job / "demo" / "model"))
-    noted = json.loads((job / "demo" / "model" / "preprocess.json").read_text())
+    assert checkpoints.whole(job / "demo" / "models" / "demo")[-1] == 5
+    assert {3, 5} <= set(checkpoints.whole(job / "demo" / "models" / "demo"))
+    noted = json.loads((job / "demo" / "models" / "demo" / "preprocess.json").read_text())
     assert noted == {"schema_version": 1, "reduce": 2, "spacing_mm": None, "method": "cubic"}
     calls = [line for line in trained.splitlines() if line.startswith("net_segment")]
     assert len(calls) == 2 and "--starting_iter 3" in calls[1] and "Focal" in calls[1]
@@ -128,7 +128,7 @@ def test_training_in_rounds(job, trained):
 def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
     import tensorflow as tf
 
-    folder = job / "demo" / "model" / "models"
+    folder = job / "demo" / "models" / "demo" / "models"
     first, last = (tf.train.load_checkpoint(str(folder / f"model.ckpt-{i}")) for i in (3, 5))
     shapes = first.get_variable_to_shape_map()
     kernel = "DenseHighRes3DNet/conv_00_gn_prelu/conv_/w"
@@ -139,17 +139,20 @@ def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
 
 
 def test_the_learning_curve_goes_through_the_rounds(job, trained):
-    curve = curves.read_curve(job / "demo" / "model", "training")
+    curve = curves.read_curve(job / "demo" / "models" / "demo", "training")
     assert curve.iterations.tolist() == [1, 2, 3, 4, 5]
     assert np.isfinite(curve.losses).all()
-    assert curves.read_stages(job / "demo" / "model") == [("DiceForeground", 3), ("Focal", 5)]
+    assert curves.read_stages(job / "demo" / "models" / "demo") == [
+        ("DiceForeground", 3),
+        ("Focal", 5),
+    ]
 
 
 def test_running_again_finds_nothing_to_do(job, trained):
     done = subprocess.run(
         [sys.executable, *ROUNDS], cwd=job, text=True, capture_output=True, timeout=60
     )
-    assert "nothing to do" in done.stdout and done.returncode == 0
+    assert "are done already" in done.stdout and done.returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +162,7 @@ def inferred(job, trained, run_forked):
     NiftyNet's own script is started by the test that segments a new patient.
     """
     run_forked("net_segment", "inference", "-c", "net.ini")
-    return job / "demo" / "inference"
+    return job / "demo" / "models" / "demo" / "inference"
 
 
 def test_probabilities_lie_on_the_image_s_grid(job, inferred):
@@ -221,7 +224,7 @@ def test_a_new_patient_from_dicom_to_dicom(job, inferred):
                 "--dicom",
                 str(job / "dicom" / patient),
                 "--model",
-                str(job / "demo" / "model"),
+                str(job / "demo" / "models" / "demo"),
                 "--out",
                 str(job / "new"),
                 "--windows",

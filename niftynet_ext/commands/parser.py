@@ -111,9 +111,10 @@ def run_command(module: ModuleType, options: argparse.Namespace) -> int:
     try:
         return int(module.run(options))
     except (NetLungError, OSError, ValueError) as error:
+        code = error.exit_code if isinstance(error, NetLungError) else ExitCode.WRONG_INPUT
         message = " ".join(str(error).split()).removeprefix("error: ")
         print(f"{PROGRAM} {options.command}: {message}", file=sys.stderr)
-        return int(getattr(error, "exit_code", ExitCode.WRONG_INPUT))
+        return int(code)
     except KeyboardInterrupt:
         print(
             f"{PROGRAM} {options.command}: interrupted. {module.AFTER_INTERRUPT}", file=sys.stderr

@@ -1,10 +1,17 @@
 """Errors of training and inference; those of the data are in :mod:`data_prep.core.errors`."""
 
 from data_prep.core.errors import NetLungError
+from data_prep.core.exit_codes import ExitCode
 
 
 class RoundsError(NetLungError):
-    """A training that cannot start, or did not reach its iteration."""
+    """A training in rounds that cannot start."""
+
+
+class TrainingFailedError(RoundsError):
+    """A training in rounds that did not reach its iteration."""
+
+    exit_code = ExitCode.FAILED
 
 
 class RefusedError(NetLungError, SystemExit, ValueError):
@@ -13,6 +20,8 @@ class RefusedError(NetLungError, SystemExit, ValueError):
     On the command line it ends the process with exit code 1 and its text, without a traceback.
     Code that calls NiftyNet catches it as a ValueError, like NiftyNet's own errors.
     """
+
+    exit_code = ExitCode.FAILED  # as of net_segment
 
     def __init__(self, text: str) -> None:
         super().__init__(f"error: {text}")

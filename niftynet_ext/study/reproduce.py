@@ -19,7 +19,7 @@ from pathlib import Path
 from data_prep.cohort.split import PAPER_SPLIT, PHASES
 from data_prep.core import files
 from data_prep.core.contracts import Contract
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, StepFailedError
 from niftynet_ext.core.paper import PAPER_PLAN, Stage
 from niftynet_ext.study import cases
 from niftynet_ext.study import select as selection
@@ -93,7 +93,7 @@ class Study:
             return
         code = subprocess.run([*NET_LUNG, *words]).returncode
         if code:
-            raise DataError(
+            raise StepFailedError(
                 f"The command above ended with exit code {code}. Fix what its message says and run "
                 "the same command again: it resumes there."
             )

@@ -6,6 +6,7 @@ state is part of NiftyNet's checkpoints: a new loss starts with the moments of A
 previous loss left.
 """
 
+import argparse
 import configparser
 import os
 import re
@@ -19,7 +20,7 @@ from os import PathLike
 from pathlib import Path
 
 from niftynet_ext.core import checkpoints
-from niftynet_ext.core.errors import RoundsError
+from niftynet_ext.core.errors import RoundsError, TrainingFailedError
 from niftynet_ext.core.messages import CHECK_PREFIX, PROGRESS_PREFIX
 from niftynet_ext.core.paper import PAPER_PLAN, Stage
 from niftynet_ext.training import lock
@@ -203,18 +204,20 @@ def train_in_rounds(
     :raises RefusedError: another process is training in the model folder
     """
     folder, split_file = read_folders(config)
+    split_file = _given_split(overrides) or split_file
     if split_file and not split_file.is_file() and not dry_run:
         raise RoundsError(
             f"{config}: dataset_split_file does not exist: {split_file}\nWrite it with "
             "`net_lung preprocess`; without it NiftyNet would train on all patients, including "
             "those of the test set"
         )
-    flags = list(overrides)
+    flags: list[str] = []
     if model_dir:
         folder = Path(model_dir).expanduser().absolute()
-        flags = ["--model_dir", str(folder), *flags]
+        flags = ["--model_dir", str(folder)]
         if split_file:  # NiftyNet would look for it from the new folder
             flags += ["--dataset_split_file", str(split_file)]
+    flags += overrides  # of a flag that is given twice NiftyNet takes the last
     start = checkpoints.latest(folder) or 0
     remaining = [stage for stage in plan if stage.last > start]
     if not remaining:
@@ -225,6 +228,14 @@ def train_in_rounds(
         if not dry_run:
             _train_stage(words, stage, start, folder)
         start = stage.last
+
+
+def _given_split(overrides: Sequence[str]) -> Path | None:
+    """Return the absolute split file among ``net_segment`` flags; others are NiftyNet's to find."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--dataset_split_file", type=Path)
+    given: Path | None = parser.parse_known_args(list(overrides))[0].dataset_split_file
+    return given if given and given.is_absolute() else None
 
 
 def _train_stage(words: Sequence[str], stage: Stage, start: int, model_dir: Path) -> None:
@@ -241,4 +252,4 @@ def _train_stage(words: Sequence[str], stage: Stage, start: int, model_dir: Path
     # NiftyNet ends with exit code 0 when its session fails: only a checkpoint counts
     if code or reached != stage.last:
         log = log_path.read_bytes()[known_bytes:].decode("utf-8", "replace")
-        raise RoundsError(explain(stage, code, log, log_path, reached > start))
+        raise TrainingFailedError(explain(stage, code, log, log_path, reached > start))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from data_prep.core import predictions
 from data_prep.core.contracts import Contract, Part
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, StepFailedError
 from niftynet_ext.core import checkpoints
 from niftynet_ext.evaluation.patient_scores import DICE_3D
 from niftynet_ext.study import cases, rounds, scoring
@@ -109,7 +109,7 @@ def infer(
         print(shlex.join(words), flush=True)
         code = rounds.run_command(words, log)
         if code or not _complete(folder, wanted):
-            raise DataError(
+            raise StepFailedError(
                 f"net_segment did not predict all {len(wanted)} patients of the set {only_set} "
                 f"(exit code {code}). Read {log}."
             )

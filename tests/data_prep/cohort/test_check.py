@@ -177,7 +177,7 @@ def test_command_prints_rows_findings_and_the_next_step(cohort, tmp_path, capsys
     arguments = ["check", "--dicom", str(cohort[0]), "--out", str(tmp_path)]
     assert main(arguments) == 0
     text = capsys.readouterr().out
-    assert "3 ok, 0 warn, 0 refused" in text and "Next: python -m data_prep preprocess" in text
+    assert "3 ok, 0 warn, 0 refused" in text and "Next: net_lung preprocess" in text
     assert "volume_ml, median" in text
     assert main([*arguments, "--roi", "liver"]) == 1
     assert "PHANTOM-001 refused: No ROI matches 'liver'" in capsys.readouterr().out

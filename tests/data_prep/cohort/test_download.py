@@ -149,7 +149,7 @@ def test_command_shows_size_and_licence_first_and_asks(tmp_path, monkeypatch, ca
     with serve(content) as bucket:
         monkeypatch.setattr(download, "ENDPOINT", bucket.url)
         assert main([*arguments, "--yes"]) == 0
-        assert "Next: python -m data_prep check" in capsys.readouterr().out
+        assert "Next: net_lung check" in capsys.readouterr().out
         assert stored(tmp_path / "out", entry) == on_server(content)
         bucket.broken = {"bucket/P1CT/0.dcm"}
         monkeypatch.setattr(download, "RETRIES", 0)

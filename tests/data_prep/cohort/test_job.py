@@ -113,7 +113,7 @@ def test_ctrl_c_ends_workers_quietly_and_the_second_run_goes_on(patient, tmp_pat
     done = len(list(out.glob("records/*.json")))
     assert process.returncode == 130 and 0 < done < 60
     assert "Traceback" not in errors
-    assert errors.endswith("stopped. Run the same command again, it goes on.\n")
+    assert errors.endswith("interrupted. Run the same command again to resume.\n")
     command[-1] = "1"
     assert subprocess.run(command, cwd=root, capture_output=True).returncode == 0
     assert len(rows(out / "ct.csv")) == 60

@@ -51,6 +51,7 @@ def test_pandas_groupby_with_a_tuple_of_columns():
     assert len(odd.groupby(("a", "b"))) == 1  # a column that has a tuple for its name
 
 
+@pytest.mark.filterwarnings("ignore:distutils")
 def test_loose_version_compares():
     from distutils.version import LooseVersion
 

@@ -115,7 +115,7 @@ def shifted(mm):
             AFFINE,
             "A.nii.gz has the values 0, 2; expected a mask of 0",
         ),
-        (3.5 * tumour().astype(np.float32), AFFINE, "run from 0 to 3.5, expected 0 to 1"),
+        (3.5 * tumour().astype(np.float32), AFFINE, "range from 0 to 3.5, expected 0 to 1"),
         (np.full(SHAPE, np.nan, np.float32), AFFINE, "expected 0 to 1"),
         (np.zeros((*SHAPE, 3), np.float32), AFFINE, "found 3 channels"),
     ],

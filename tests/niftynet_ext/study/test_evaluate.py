@@ -103,7 +103,9 @@ def test_json_is_strict_and_says_what_it_means(out):
 def test_an_unknown_newer_schema_is_refused(out):
     path = out / "evaluation.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(DataError, match="has schema 2, expected at most 1: a newer version"):
+    with pytest.raises(
+        DataError, match="has schema_version 2, expected at most 1: it is meant for a newer"
+    ):
         evaluation_record.read_evaluation(out)
 
 
@@ -198,7 +200,7 @@ def test_only_the_models_asked_for_are_compared(study):
     [
         (["absent"], None, "No folder absent"),
         (["a=x", "a=y"], None, "a is given more than once"),
-        (["V"], "Training", "nobody to score"),
+        (["V"], "Training", "no patient to score"),
     ],
 )
 def test_wrong_input(study, folders, only_set, message):

@@ -83,7 +83,9 @@ def test_a_study_of_a_newer_version_is_refused(folder):
     reproduce.Study("phantom", 0.5).run("three")
     path = folder / "reproduce.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(DataError, match="has schema 2, expected at most 1: a newer version"):
+    with pytest.raises(
+        DataError, match="has schema_version 2, expected at most 1: it is meant for a newer"
+    ):
         reproduce.Study("phantom", 0.5)
 
 

@@ -193,6 +193,17 @@ def test_another_model_folder_keeps_the_ini_files_split(ini, tmp_path, calls):
     assert calls[0]["--lr"] == "0.1"
 
 
+def test_a_split_on_the_command_line_wins_over_the_ini_files(ini, tmp_path, calls):
+    fold = tmp_path / "fold0.csv"
+    fold.write_text("")
+    overrides = ["--dataset_split_file", str(fold)]
+    rounds.train_in_rounds(ini, PLAN, model_dir=tmp_path / "fold0", overrides=overrides)
+    assert calls[0]["--dataset_split_file"] == str(fold)  # argparse takes the last of several
+    fold.unlink()
+    with pytest.raises(RoundsError, match="fold0.csv"):
+        rounds.train_in_rounds(ini, PLAN, model_dir=tmp_path / "fold1", overrides=overrides)
+
+
 def test_missing_split_is_refused(ini, tmp_path, calls):
     (tmp_path / "split.csv").unlink()
     with pytest.raises(RoundsError, match="dataset_split_file does not exist"):

@@ -189,7 +189,7 @@ def test_another_voxel_size_than_the_trainings_is_a_warning_or_refused(patient, 
     with pytest.raises(DataError, match="--reduce is 99"):
         run(folder, tmp_path / "out", "0.9", reduce=99)
     (tmp_path / "models/0.9" / PREPARATION).write_text("{}")
-    with pytest.raises(DataError, match=r"preprocess\.json has schema None"):
+    with pytest.raises(DataError, match=r"preprocess\.json has schema_version None"):
         run(folder, tmp_path / "out", "0.9")
 
 
@@ -221,7 +221,7 @@ def test_steps_change_every_format(patient, tmp_path, networks, monkeypatch):
     assert np.array_equal(*masks)
     volume, _ = read_ct(folder)
     assert (mask_by_position(tmp_path / "out" / segment.SEG, volume) == (masks[0] > 0)).all()
-    with pytest.raises(ValueError, match="no step of post-processing"):
+    with pytest.raises(ValueError, match="is not a step of post-processing"):
         run(folder, tmp_path / "wrong", "0.9", steps="smooth")
     assert not (tmp_path / "wrong").exists()
 

@@ -64,7 +64,7 @@ def test_a_record_of_a_newer_version_is_refused_where_a_training_would_overwrite
     write_checkpoint(folder, 5)
     options = {"model_dir": str(tmp_path), "whole_volume_validation_every_n": 3}
     with pytest.raises(
-        SystemExit, match="has schema 2, expected at most 1.*remove best_checkpoint"
+        SystemExit, match="has schema_version 2, expected at most 1.*remove best_checkpoint"
     ):
         best.BestCheckpoint(initial_iter=5, **options)
     best.BestCheckpoint(initial_iter=5, is_training_action=False, **options)  # inference

@@ -39,8 +39,11 @@ def test_it_is_copied_from_the_manifest_and_removed_where_there_is_none(tmp_path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"schema_version": 2, "grid": []}', "has schema 2, expected at most 1.*Update"),
-        ('{"reduce": 2, "spacing_mm": null, "method": "cubic"}', "has schema None, expected 1"),
+        ('{"schema_version": 2, "grid": []}', "has schema_version 2, expected at most 1.*Update"),
+        (
+            '{"reduce": 2, "spacing_mm": null, "method": "cubic"}',
+            "has schema_version None, expected 1",
+        ),
         ('{"schema_version": 1, "reduce": 2', "is damaged"),
         ('{"schema_version": 1, "reduce": "two", "spacing_mm": null, "method": "c"}', "is damaged"),
         ("[" * 100_000, "is damaged"),

@@ -109,7 +109,7 @@ def test_inference_counts_batches_from_its_start_whatever_the_checkpoint(handler
 
 
 def test_waiting_for_data_is_measured_apart_from_computing(tf, handler, monkeypatch):
-    """A batch that takes 0.2 s, and a step of 0.2 s: half of the time is waiting."""
+    """A batch that takes 0.2 s, and a step of 0.2 s: about half of the time is waiting."""
     import time
 
     from niftynet.engine.application_variables import CONSOLE
@@ -138,5 +138,5 @@ def test_waiting_for_data_is_measured_apart_from_computing(tf, handler, monkeypa
             step.current_iter_output = session.run(step.ops_to_run)
             meter.finish(step)
     assert CONSOLE in step.ops_to_run
-    assert meter.waiting == pytest.approx(0.6, abs=0.15)
-    assert meter.waiting_share == pytest.approx(0.5, abs=0.15)
+    assert meter.waiting >= 0.6 - 0.01 and meter.seconds - meter.waiting >= 0.6 - 0.01
+    assert meter.waiting_share == pytest.approx(meter.waiting / meter.seconds)
