@@ -9,9 +9,10 @@ import pytest
 from tests.support.fork_server import ForkServer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "PYTEST_XDIST_WORKER" in os.environ:  # one core for each worker and what it starts
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(name, "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # one core for each worker and what it starts. Not TF_NUM_INTEROP_THREADS: with a single thread
+    # an operation that sleeps would hold up those that do not depend on it
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # a shell that runs this in the background ignores Ctrl-C, and so would every process started here
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -24,12 +25,14 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run what takes minutes")
 
 
-# Modules that take longest, which begin first, so that with --dist loadscope no worker is left with
-# one of them at the end. Seconds on a quiet machine, quick tests and all tests
+# The modules that take longest begin first: with `--dist loadscope --no-loadscope-reorder` a worker
+# gets one module after the other in this order, and none is left with a long one at the end
 LONGEST = [
+    "study/test_reproduce.py",  # all of the study, with --slow
+    "training/test_survival.py",
     "compat/test_against_tensorflow_1.py",
     "test_main_job.py",
-    "training/test_survival.py",
+    "compat/test_applications.py",
 ]
 
 

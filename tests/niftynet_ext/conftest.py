@@ -32,8 +32,9 @@ def evaluate(tf):
     def run(tensors, feed=None, load=None):
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
-            for variable, value in (load or {}).items():
-                variable.load(value, session)
+            if load:  # at once: each call of `run` costs the pass over a large graph again
+                values = {v.initializer.inputs[1]: value for v, value in load.items()}
+                session.run([v.initializer for v in load], values)
             return session.run(tensors, feed)
 
     return run

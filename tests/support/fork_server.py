@@ -5,7 +5,8 @@ Here one process imports both once and forks a child for every command: the chil
 session, arguments, environment and output, and ends as a started process would. Nothing but the
 import happens before the fork, so no thread of TensorFlow and no session is ever shared.
 
-What this does not test is the start itself: tests/test_main_job.py runs the real scripts.
+What this does not test is the start itself. Real scripts and processes start in
+tests/niftynet_ext/compat/test_hook.py, and where tests/test_main_job.py segments a new patient.
 """
 
 import array

@@ -34,6 +34,7 @@ def zoo(tmp_path):
         server.shutdown()
 
 
+@pytest.mark.slow  # starts TensorFlow; nothing of this project is in it
 def test_download(zoo, tmp_path):
     home = tmp_path / "home"
     (home / "config").mkdir(parents=True)

@@ -50,11 +50,8 @@ def numbers(tf, evaluate):
     return compute
 
 
-@pytest.mark.parametrize(
-    # the second loss changes the last of some forty layers
-    "loss",
-    ["DiceForeground", pytest.param("Focal", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow  # builds and differentiates the whole network twice
+@pytest.mark.parametrize("loss", ["DiceForeground", "Focal"])
 def test_bfloat16_is_close_to_float32(tf, numbers, loss):
     _, exact_logits, exact_loss, exact = numbers("off", loss)
     _, logits, value, gradients = numbers("bfloat16", loss)

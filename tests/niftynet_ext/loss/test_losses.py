@@ -38,19 +38,40 @@ def focal_release(w):
     return ((w * -alpha_t * (1 - p_t) ** 2 * np.log(p_t)).sum(1) / w.sum(1)).mean()
 
 
-@pytest.fixture
-def loss(tf, evaluate):
-    """Function: value and gradient of a loss through NiftyNet's own LossFunction."""
+@pytest.fixture(scope="module")
+def loss():
+    """Function: value and gradient of a loss through NiftyNet's own LossFunction.
+
+    Each loss has one graph for all tests.
+    """
+    import niftynet  # noqa: F401  (its import installs the TensorFlow 1 interface)
+    import tensorflow as tf
     from niftynet.layer.loss_segmentation import LossFunction
 
-    def compute(name, logits=LOGITS, labels=LABELS, weights=None):
-        prediction = tf.constant(logits)
-        value = LossFunction(logits.shape[-1], name)(
-            prediction, tf.constant(labels), None if weights is None else tf.constant(weights)
-        )
-        return evaluate([value, tf.gradients(value, prediction)[0]])
+    def build(name, shape, weighted):
+        with tf.Graph().as_default():
+            inputs = [
+                tf.placeholder(tf.float32, shape),
+                tf.placeholder(tf.uint8, LABELS.shape),
+                *([tf.placeholder(tf.float32, WEIGHTS.shape)] if weighted else []),
+            ]
+            value = LossFunction(shape[-1], name)(*inputs)
+            outputs = [value, tf.gradients(value, inputs[0])[0]]
+            return tf.Session(), inputs, outputs
 
-    return compute
+    built = {}
+
+    def compute(name, logits=LOGITS, labels=LABELS, weights=None):
+        key = name, logits.shape, weights is not None
+        if key not in built:
+            built[key] = build(*key)
+        session, inputs, outputs = built[key]
+        values = [logits, labels, *([] if weights is None else [weights])]
+        return session.run(outputs, dict(zip(inputs, values, strict=True)))
+
+    yield compute
+    for session, _, _ in built.values():
+        session.close()
 
 
 @pytest.mark.parametrize(

@@ -61,13 +61,9 @@ def v2_numpy(layers, image):
     return layers.conv(duc_numpy(layers.trunk(image)), "conv_07")
 
 
+@pytest.mark.slow  # the golden numbers test nearly all of it
 @pytest.mark.parametrize(
-    "name, truth",
-    [
-        # the golden numbers are of this one
-        pytest.param("DenseHighRes3DNet", v1_numpy, marks=pytest.mark.slow),
-        ("DenseHighRes3DNetV2", v2_numpy),
-    ],
+    "name, truth", [("DenseHighRes3DNet", v1_numpy), ("DenseHighRes3DNetV2", v2_numpy)]
 )
 def test_logits(tf, evaluate, name, truth):
     from niftynet_ext.network import dense_highres3dnet
