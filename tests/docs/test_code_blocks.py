@@ -150,6 +150,13 @@ def test_every_name_and_key_of_the_ini_file_is_described():
         assert not ini_keys.keys_of(add_keys) - {"window_sampling"} - described
 
 
+def test_every_public_name_is_listed():
+    text = (ROOT / "docs/api.rst").read_text(encoding="utf-8")
+    for package in OURS:
+        for name in importlib.import_module(package).__all__:
+            assert name == "__version__" or f"`{name} <" in text, f"{package}.{name}"
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_named_documents_exist(path):
     for name in re.findall(r"``(docs/\w+\.\w+)``", path.read_text(encoding="utf-8")):
