@@ -139,7 +139,7 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(job):
     assert job.run(*job.rounds("DiceForeground:3"))[0] == 0
     code, text = job.run(*job.rounds("DiceForeground:3 Focal:7"), FULL="1")
     assert code == 1 and checkpoints.whole(job.model)[-1] == 3
-    assert re.search(r"^error: .*ckpt-4 could not be written: .*File too large", text, re.MULTILINE)
+    assert re.search(r"^net_lung train: .*ckpt-4 could not be written: .*File too large", text, re.MULTILINE)
     code, _ = job.run(*job.rounds("DiceForeground:3 Focal:7"))
     assert code == 0 and checkpoints.whole(job.model)[-1] == 7
 
