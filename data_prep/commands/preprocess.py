@@ -55,15 +55,16 @@ def run(options: argparse.Namespace) -> ExitCode:
     usable = manifest.usable
     if not usable:
         print(
-            f"net_lung preprocess: none of {count_of(len(manifest.patients), 'patient')} is "
-            f"usable. The reasons are in {options.out / manifests.MANIFEST}.",
+            f"net_lung preprocess: {count_of(len(manifest.patients), 'patient')}, none of "
+            f"them usable. The reasons are in {options.out / manifests.MANIFEST}.",
             file=sys.stderr,
         )
         return ExitCode.FAILED
     if not options.json:
         labelled = any(record.roi for record in usable)
         print(
-            f"{len(usable)} of {count_of(len(manifest.patients), 'patient')} are in {options.out}. "
+            f"Prepared {len(usable)} of {count_of(len(manifest.patients), 'patient')}, in "
+            f"{options.out}. "
             f"{next_step(options.out.resolve(), labelled)}"
         )
     return ExitCode.OK

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         )
     written = ensemble.ensemble(options.predictions, options.out, options.weights, options.method)
     print(
-        f"{count_of(len(written), 'patient')} of {len(options.predictions)} models are in "
+        f"Combined {count_of(len(written), 'patient')} of {len(options.predictions)} models, in "
         f"{options.out}."
     )
     return ExitCode.OK

@@ -107,7 +107,7 @@ def test_lists_names_ids_that_one_side_lacks(dicom, tmp_path, capsys):
 def test_nothing_usable_is_exit_code_1(dicom, tmp_path, capsys):
     out = tmp_path / "data"
     assert main(["preprocess", "--dicom", str(dicom), "--out", str(out), "--roi", "liver"]) == 1
-    assert "none of 4 patients is usable" in capsys.readouterr().err
+    assert "4 patients, none of them usable" in capsys.readouterr().err
     assert (out / "manifest.json").is_file()
 
 
