@@ -130,11 +130,14 @@ bench: $(READY)
 	$(BIN)/python benchmarks/evaluation.py
 	$(if $(DICOM),$(BIN)/python benchmarks/preprocessing.py --dicom '$(DICOM)' $(ARGS))
 
+# whole modules go to one of two workers; tests/conftest.py begins with the longest
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
 test: lint
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-all: lint docs
-	$(BIN)/python -m pytest -n 2 --slow --cov $(ARGS)
+	$(PYTEST) --slow --cov $(ARGS)
 
 test-matrix:
 	$(PYTHON) tests/matrix.py $(ARGS)
