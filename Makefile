@@ -68,7 +68,7 @@ install: $(READY)
 
 $(READY): setup.cfg setup.py niftynet_ext/hook.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check -q -e '.[$(TF),test]'
+	$(BIN)/pip install --disable-pip-version-check -q --no-compile -e '.[$(TF),test]'
 	touch $@
 
 NEED_DICOM = $(if $(DICOM),,$(error say which folder: make $@ DICOM=<folder of the patients>))

@@ -28,6 +28,7 @@ TESTS = [
 # NiftyNet's commands, each in its own process, and trainings that are killed, resumed and repeated:
 # many minutes, so on the oldest and newest stack only
 COMMANDS = ["tests/niftynet_ext/compat/test_applications.py"]
+PYTEST = ("pytest", "-q", "--slow")
 TRAININGS = [*COMMANDS, "tests/niftynet_ext/training", "tests/niftynet_ext/study/test_rounds.py"]
 TRAINED = ("3.10-2.15", "3.13-2.21")
 
@@ -141,9 +142,9 @@ def check(row: str, python: Path, folder: Path) -> dict[str, bool]:
     results = {"writes": run(python, log, exchange, "write", folder / f"{row}.ckpt")}
     if row != PAPER:
         ignored = [f"--ignore={path}" for path in COMMANDS]
-        results["tests"] = run(python, log, "pytest", "-q", *TESTS, *ignored, "-k", "not install")
+        results["tests"] = run(python, log, *PYTEST, *TESTS, *ignored, "-k", "not install")
         if row in TRAINED:
-            results["trainings"] = run(python, log, "pytest", "-q", *TRAININGS)
+            results["trainings"] = run(python, log, *PYTEST, *TRAININGS)
         if (folder / PAPER / ".ready").exists():
             results["reads 1.15"] = run(python, log, exchange, "read", folder / f"{PAPER}.ckpt")
             results["1.15 reads"] = run(

@@ -125,7 +125,7 @@ def test_training_in_rounds(job, trained):
     )
 
 
-def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
+def test_training_changes_the_variables_and_keeps_the_optimiser_state_between_rounds(job, trained):
     import tensorflow as tf
 
     folder = job / "demo" / "models" / "demo" / "models"
@@ -138,7 +138,7 @@ def test_trained_variables_moved_and_optimiser_state_went_on(job, trained):
     assert last.get_tensor(power) == pytest.approx(0.9**6, rel=1e-5)
 
 
-def test_the_learning_curve_goes_through_the_rounds(job, trained):
+def test_the_learning_curve_joins_the_rounds(job, trained):
     curve = curves.read_curve(job / "demo" / "models" / "demo", "training")
     assert curve.iterations.tolist() == [1, 2, 3, 4, 5]
     assert np.isfinite(curve.losses).all()
@@ -311,7 +311,7 @@ def test_net_run_is_the_same_application(job, inferred, run_forked):
         assert np.allclose(theirs, nibabel.load(path).get_fdata(), atol=1e-5)
 
 
-def test_a_users_own_tensorflow_1_plugin(job, run_forked):
+def test_a_network_written_for_tensorflow_1_trains(job, run_forked):
     run_forked(
         "net_segment",
         "train",

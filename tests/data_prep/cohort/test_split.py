@@ -105,7 +105,7 @@ def test_known_patients_keep_their_phase_and_new_ones_fill_what_is_missing():
     assert split_phases(fewer, PAPER_SPLIT, 0, later) == {name: later[name] for name in fewer}
 
 
-def test_a_phase_that_is_too_full_gets_nobody():
+def test_a_phase_above_its_size_receives_no_patient():
     known = {f"P{k}": "Inference" for k in range(4)} | {"gone": "Training"}
     volumes = volumes_of([f"P{k}" for k in range(9)])
     thirds = (1 / 3, 1 / 3, 1 / 3)
@@ -132,7 +132,7 @@ def test_whom_numbers_of_patients_leave_out_is_of_all_sizes():
         assert abs(len(part.intersection(unused)) - 27) <= 2
 
 
-def test_who_is_left_out_takes_the_place_of_who_is_gone():
+def test_an_unassigned_patient_replaces_a_removed_one():
     volumes = volumes_of([f"P{k:02}" for k in range(20)])
     first = split_phases(volumes, (6, 3, 3), 0)
     known = {name: phase for name, phase in first.items() if phase in PHASES}

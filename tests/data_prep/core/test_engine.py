@@ -31,7 +31,7 @@ def test_local_processes_give_the_same_results():
     assert len(processes) == 2 and os.getpid() not in processes
 
 
-def test_a_lost_worker_costs_its_job_only():
+def test_a_worker_that_dies_fails_only_its_own_job():
     jobs = ["a", "raise", "die", "b", "eat", "c", "d"]
     results = run_all(Engine(workers=2, memory_gb=0.6), fragile, jobs)
     assert {jobs[k] for k, result in results.items() if result == jobs[k]} == set("abcd")
@@ -96,7 +96,7 @@ def test_an_existing_cluster_gets_the_same_jobs():
         (Engine(memory_gb=float("nan")), "--memory is nan"),
     ],
 )
-def test_wrong_values(wrong, message):
+def test_invalid_engine_options_are_refused(wrong, message):
     with pytest.raises(DataError, match=message):
         wrong.check()
 
@@ -115,7 +115,7 @@ def test_a_worker_is_started_for_some_jobs_only():
     assert (Engine(workers=3).local_workers(1), Engine(workers=3).local_workers(2)) == (1, 3)
 
 
-def test_who_leaves_early_gets_nothing_of_it_later():
+def test_results_of_an_abandoned_run_do_not_reach_the_next_run():
     with Engine(workers=2).session() as run:
         for _ in run(square, range(8)):
             break

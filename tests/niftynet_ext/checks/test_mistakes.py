@@ -295,7 +295,7 @@ def test_class_numbers_are_not_blended(main, job):
     assert "output_prob = False gives class numbers" in refused(main, "inference")
 
 
-def test_cards_are_chosen_before_they_are_looked_for(main, job, monkeypatch):
+def test_cuda_devices_is_set_before_gpus_are_listed(main, job, monkeypatch):
     from niftynet_ext.checks import preflight
 
     seen = []
@@ -310,7 +310,7 @@ def test_cards_are_chosen_before_they_are_looked_for(main, job, monkeypatch):
 
 
 @pytest.mark.parametrize("action", ["train", "inference"])
-def test_nothing_is_said_of_a_good_job(main, job, capsys, action):
+def test_a_correct_job_gives_no_messages(main, job, capsys, action):
     write_checkpoint(job.model, *([3] if action == "inference" else []))
     with pytest.raises(GraphReached):
         main(action)
@@ -352,7 +352,7 @@ def test_a_cache_of_label_values_that_is_no_use_is_made_again(main, job, content
 
 
 @pytest.mark.parametrize("action", ["train", "inference"])
-def test_a_text_file_that_names_a_broken_checkpoint_leads_nobody_astray(main, job, action):
+def test_a_broken_checkpoint_named_in_the_checkpoint_file_is_skipped(main, job, action):
     write_checkpoint(job.model, 3, 5, 7)
     (job.model / "models" / "model.ckpt-7.data-00000-of-00001").write_bytes(b"")
     (job.model / "models" / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-7"\n')

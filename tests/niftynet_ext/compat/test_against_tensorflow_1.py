@@ -58,7 +58,7 @@ def test_all_cases_are_in_the_fixture(expected):
     [pytest.param(name, marks=[pytest.mark.slow] if is_slow(name) else []) for name in cases.CASES],
     ids=str,
 )
-def test_case(expected, name):
+def test_a_layer_loss_or_network_gives_the_numbers_of_tensorflow_1(expected, name):
     arrays, variables = expected
     result = cases.compute(cases.CASES[name])
     assert result["variables"] == variables[name]
@@ -71,6 +71,6 @@ def test_case(expected, name):
 
 
 @pytest.mark.parametrize("name", list(array_cases.CASES))
-def test_arrays(expected, name):
+def test_array_functions_give_the_numbers_of_tensorflow_1(expected, name):
     value = cases.summary(array_cases.CASES[name]())
     assert value == pytest.approx(expected[0][name][0], rel=1e-5, abs=1e-5)

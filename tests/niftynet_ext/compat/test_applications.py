@@ -82,7 +82,7 @@ def write_ini(path, sections):
                 print(f"{key} = {value}", file=file)
 
 
-def test_segment(data, tmp_path, run):
+def test_segment_application_runs_all_its_actions(data, tmp_path, run):
     """With every preprocessing and augmentation that NiftyNet has."""
     out = run(
         "net_segment",
@@ -131,7 +131,7 @@ def test_segment(data, tmp_path, run):
     assert scores.dice.tolist() == pytest.approx([dice])
 
 
-def test_regress(data, tmp_path, run):
+def test_regress_application_runs_all_its_actions(data, tmp_path, run):
     out = run(
         "net_regress",
         ["train", "inference", "evaluation"],
@@ -156,7 +156,7 @@ def test_regress(data, tmp_path, run):
 
 # a network of fifty layers; nothing of this project is in it
 @pytest.mark.slow
-def test_classify(data, run):
+def test_classify_application_runs_all_its_actions(data, run):
     out = run(
         "net_classify",
         ["train", "inference"],
@@ -177,7 +177,7 @@ def test_classify(data, run):
 
 
 @pytest.mark.slow  # nothing of this project is in it
-def test_autoencoder(data, run):
+def test_autoencoder_application_runs_all_its_actions(data, run):
     size = (16, 16, 1)
     out = run(
         "net_autoencoder",
@@ -194,7 +194,7 @@ def test_autoencoder(data, run):
 
 
 @pytest.mark.slow  # nothing of this project is in it
-def test_gan(data, run):
+def test_gan_application_runs_all_its_actions(data, run):
     size = (16, 16, 1)
     out = run(
         "net_gan",

@@ -35,7 +35,7 @@ def zoo(tmp_path):
 
 
 @pytest.mark.slow  # starts TensorFlow; nothing of this project is in it
-def test_download(zoo, tmp_path):
+def test_net_download_fetches_a_model_from_a_zoo(zoo, tmp_path):
     home = tmp_path / "home"
     (home / "config").mkdir(parents=True)
     (home / "config" / "config.ini").write_text(f"[global]\nhome = {home}\n")

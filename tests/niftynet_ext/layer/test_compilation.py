@@ -25,7 +25,7 @@ def operations(tf):
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 6, 8, 16), (1, 3, 5, 7, 8)])  # in slabs, and not
-def test_norm(tf, evaluate, plain, shape):
+def test_compiled_group_norm_equals_the_plain_one(tf, evaluate, plain, shape):
     from niftynet_ext.layer.group_norm_kernels import group_norm
 
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_convolution(tf, evaluate, plain, size, dilation, channels):
 @pytest.mark.parametrize(
     "dilation, size", [(1, (8, 5, 6)), (1, (11, 5, 6)), (3, (24, 7, 8)), (5, (18, 6, 11))]
 )
-def test_winograd(tf, evaluate, plain, size, dilation):
+def test_winograd_convolution_equals_the_plain_one(tf, evaluate, plain, size, dilation):
     """Half the multiplications, the same convolution; rows that fill no block included."""
     from niftynet_ext.layer.compilation import has_onednn
     from niftynet_ext.layer.convolution import convolve

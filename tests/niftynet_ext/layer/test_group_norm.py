@@ -11,7 +11,7 @@ def image():
     return np.random.default_rng(1).normal(3.0, 2.0, size=(2, 5, 4, 3, 12)).astype(np.float32)
 
 
-def test_against_definition(tf, evaluate, image):
+def test_group_norm_equals_its_definition(tf, evaluate, image):
     from niftynet_ext.layer.group_norm import GroupNormLayer
 
     inputs = tf.placeholder(tf.float32, (None, None, None, None, 12))

@@ -11,7 +11,7 @@ DILATIONS = (1, 3, 5)
 @pytest.mark.parametrize(
     "chns_in, chns_out", [(4, 8), (8, 4), (4, 4)], ids=["widens", "narrows", "keeps"]
 )
-def test_against_definition(tf, evaluate, chns_in, chns_out):
+def test_a_residual_block_equals_its_definition(tf, evaluate, chns_in, chns_out):
     from niftynet_ext.layer.highres_block import HighResBlock
 
     rng = np.random.default_rng(chns_in)

@@ -65,7 +65,7 @@ def v2_numpy(layers, image):
 @pytest.mark.parametrize(
     "name, truth", [("DenseHighRes3DNet", v1_numpy), ("DenseHighRes3DNetV2", v2_numpy)]
 )
-def test_logits(tf, evaluate, name, truth):
+def test_logits_equal_a_numpy_implementation(tf, evaluate, name, truth):
     from niftynet_ext.network import dense_highres3dnet
 
     rng = np.random.default_rng(0)

@@ -26,7 +26,7 @@ def test_collects_what_there_is(tf, evaluate):
 @pytest.mark.parametrize(
     "name", ["densehighres3dnet_v1", pytest.param("densehighres3dnet_v2", marks=pytest.mark.slow)]
 )
-def test_mean_over_variables(tf, evaluate, name):
+def test_decay_is_the_mean_penalty_over_variables(tf, evaluate, name):
     """As NiftyNet's application adds it to the loss: the mean of scale * sum w^2 / 2 over all
     variables but the shortcut's projection."""
     from niftynet.engine.application_factory import ApplicationNetFactory

@@ -62,7 +62,7 @@ def computed(golden):
 
 
 @pytest.mark.parametrize("loss, key", GOLDEN_LOSSES.items())
-def test_golden_numbers(computed, golden, loss, key):
+def test_losses_and_gradients_equal_the_released_code(computed, golden, loss, key):
     out, outputs = computed
     number, grads = outputs[loss]
     assert np.abs(out - golden["logits"]).max() <= 2e-5

@@ -9,7 +9,7 @@ ITERATIONS = 12
 
 # compiles the loops of the sampler in each process; test_window_sampler.py does so once
 @pytest.mark.slow
-def test_training_and_inference(job):
+def test_fast_sampling_gives_the_same_losses_for_any_threads_and_memory(job):
     """The same windows with any number of threads and wherever the volumes are kept."""
     job.set("CT", interp_order=3)
     job.set("NETWORK", window_sampling="uniform_fast")

@@ -103,9 +103,7 @@ def test_json_is_strict_and_says_what_it_means(out):
 def test_an_unknown_newer_schema_is_refused(out):
     path = out / "evaluation.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(
-        DataError, match="has schema_version 2, expected at most 1: it is meant"
-    ):
+    with pytest.raises(DataError, match="has schema_version 2, expected at most 1: it is meant"):
         evaluation_record.read_evaluation(out)
 
 

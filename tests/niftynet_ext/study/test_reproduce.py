@@ -83,13 +83,11 @@ def test_a_study_of_a_newer_version_is_refused(folder):
     reproduce.Study("phantom", 0.5).run("three")
     path = folder / "reproduce.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(
-        DataError, match="has schema_version 2, expected at most 1: it is meant"
-    ):
+    with pytest.raises(DataError, match="has schema_version 2, expected at most 1: it is meant"):
         reproduce.Study("phantom", 0.5)
 
 
-def test_the_papers_sizes_and_its_questions(folder, root, monkeypatch):
+def test_the_full_study_runs_the_papers_commands(folder, root, monkeypatch):
     """The commands of the real study, none of them run."""
     lines, inferred = [], []
     sets = {"A": "Training", "B": "Validation", "C": "Inference", "D": "Unused"}
@@ -134,7 +132,7 @@ def test_the_papers_sizes_and_its_questions(folder, root, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_whole_study_small(root, tmp_path):
+def test_the_whole_study_runs_on_phantoms_and_is_not_repeated(root, tmp_path):
     def call():
         return subprocess.run(
             [

@@ -55,9 +55,7 @@ def test_an_unknown_newer_schema_is_refused(study):
     path = study.folder / select.SELECTION_FILE
     select.select_checkpoints([study.model], study.references, "Validation", path)
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 7'))
-    with pytest.raises(
-        DataError, match="has schema_version 7, expected at most 1: it is meant"
-    ):
+    with pytest.raises(DataError, match="has schema_version 7, expected at most 1: it is meant"):
         select.read_selection(path)
     path.unlink()
     with pytest.raises(DataError, match=r"No .*selected\.json\. Run net_lung select again\."):

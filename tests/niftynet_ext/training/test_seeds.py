@@ -36,7 +36,7 @@ def test_a_stream_is_numpys_own_generator(seeds):
     assert np.array_equal(found, np.random.RandomState(5).randn(4))
 
 
-def test_outside_the_global_stream_is_as_it_was(seeds):
+def test_drawing_leaves_the_global_random_stream_unchanged(seeds):
     np.random.seed(11)
     first = np.random.rand(3)
     np.random.seed(11)
@@ -52,7 +52,7 @@ def test_seed_start_phase_subject_and_visit_all_count(seeds, others):
     assert seeds.stream(3, 0, 0, 2, 1).randint(1 << 30) != seeds.stream(*others).randint(1 << 30)
 
 
-def test_the_split(main, job):
+def test_the_drawn_split_depends_on_the_seed(main, job):
     """NiftyNet draws a split when there is none and fractions are given."""
     split, found = job.folder / "split.csv", []
     job.set("TRAINING", exclude_fraction_for_validation=0.5)

@@ -86,16 +86,16 @@ def slow_job(job):
     return job
 
 
-def test_killed_twice_once_while_writing(slow_job):
+def test_a_training_killed_twice_resumes_from_the_last_whole_checkpoint(slow_job):
     check(slow_job, survive(slow_job, kills=2, switch=30, seed=0), switch=30)
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments(slow_job):
+def test_a_training_killed_at_twenty_random_moments_resumes_each_time(slow_job):
     check(slow_job, survive(slow_job, kills=20, switch=120, seed=1), switch=120)
 
 
-def test_ctrl_c_saves_the_last_iteration_that_ended(slow_job):
+def test_ctrl_c_saves_the_last_finished_iteration(slow_job):
     slow_job.set("TRAINING", max_iter=100_000, save_every_n=100_000)
     process = slow_job.start("net_segment", "train", "-c", "net.ini")
     log = slow_job.folder / "output.log"
@@ -106,7 +106,7 @@ def test_ctrl_c_saves_the_last_iteration_that_ended(slow_job):
     assert checkpoints.whole(slow_job.model) == [ended]
 
 
-def test_one_writer(slow_job):
+def test_a_second_training_in_the_same_folder_is_refused(slow_job):
     slow_job.set("TRAINING", max_iter=100_000)
     first = slow_job.start("net_segment", "train", "-c", "net.ini", log="first.log")
     try:
@@ -139,7 +139,8 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(job):
     assert job.run(*job.rounds("DiceForeground:3"))[0] == 0
     code, text = job.run(*job.rounds("DiceForeground:3 Focal:7"), FULL="1")
     assert code == 1 and checkpoints.whole(job.model)[-1] == 3
-    assert re.search(r"^net_lung train: .*ckpt-4 could not be written: .*File too large", text, re.MULTILINE)
+    expected = r"^net_lung train: .*ckpt-4 could not be written: .*File too large"
+    assert re.search(expected, text, re.MULTILINE)
     code, _ = job.run(*job.rounds("DiceForeground:3 Focal:7"))
     assert code == 0 and checkpoints.whole(job.model)[-1] == 7
 
