@@ -7,10 +7,10 @@ no value.
 
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from data_prep.core.contracts import KEY, Contract, Part
 
@@ -21,6 +21,12 @@ MAX_REDUCE = 16
 """Largest in-plane factor that ``preprocess`` accepts."""
 
 _ADVICE = "Give --data the folder that preprocess wrote, or run preprocess again."
+
+PatientId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+"""An id is part of file names: one from outside must not lead to another folder."""
+
+FileName = Annotated[str, Field(pattern=r"^[a-z]+/[A-Za-z0-9_-]+\.nii\.gz$")]
+"""A file below the output folder, one level deep."""
 
 Phase = Literal["Training", "Validation", "Inference", "Unused"]
 """NiftyNet's words in a data split file, and the one for patients that the split leaves out."""
@@ -91,9 +97,9 @@ class RoiRecord(Part):
 class PatientFilesRecord(Part):
     """A patient's NIfTI files, relative to the output folder; None where there is no such file."""
 
-    image: str | None = None
-    label: str | None = None
-    native_label: str | None = None
+    image: FileName | None = None
+    label: FileName | None = None
+    native_label: FileName | None = None
 
     def names(self) -> dict[str, str]:
         """Return the names of the files that exist, by kind."""
@@ -109,7 +115,7 @@ class PatientRecord(Part):
     label's, on the native grid.
     """
 
-    id: str
+    id: PatientId
     source: str
     status: Status
     reason: str

@@ -30,7 +30,8 @@ def find(folder: Path, postfix: str = POSTFIX) -> dict[str, Path]:
 
     :param postfix: NiftyNet's ``output_postfix``.
     :return: path by patient id.
-    :raises DataError: the folder is absent, or two files belong to one patient.
+    :raises DataError: the folder is absent, two files belong to one patient, or an id in the list
+        leads to another folder.
     """
     if not folder.is_dir():
         raise DataError(f"No folder {folder}. Give the folder that holds one volume per patient.")
@@ -40,9 +41,14 @@ def find(folder: Path, postfix: str = POSTFIX) -> dict[str, Path]:
             rows = [row for row in csv.reader(stream) if len(row) == 2]
         found = {}
         for row in rows:
-            listed = Path(row[1].strip())
+            name, listed = row[0].strip(), Path(row[1].strip())
+            if not name or name != Path(name).name:
+                raise DataError(
+                    f"{listing}: the id {name!r} is not a file name, but masks are named by ids. "
+                    "Remove this line, or run inference again."
+                )
             beside = folder / listed.name
-            found[row[0].strip()] = beside if beside.is_file() else listed
+            found[name] = beside if beside.is_file() else listed
         return {name: path for name, path in found.items() if path.is_file()}
     found = {}
     for path in sorted([*folder.glob("[!.]*.nii.gz"), *folder.glob("[!.]*.nii")]):

@@ -118,3 +118,16 @@ def test_two_thousand_patients_are_read_as_they_were_written(tmp_path):
     Manifest.model_validate(manifest.model_dump())
     write_manifest(manifest, tmp_path)
     assert read_manifest(tmp_path) == manifest
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("id", "../../x"), ("files", {"image": "../../x.nii.gz"}), ("files", {"label": "/x.nii.gz"})],
+)
+def test_a_manifest_cannot_lead_outside_its_folder(tmp_path, key, value):
+    write_manifest(manifest_of([record_of("A")]), tmp_path)
+    content = json.loads((tmp_path / "manifest.json").read_text())
+    content["patients"][0][key] = value
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"manifest\.json is damaged \(patients\.0"):
+        read_manifest(tmp_path)

@@ -99,3 +99,11 @@ def test_a_damaged_file(tmp_path):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(DataError, match="cannot be read"):
         predictions.read_foreground(path)
+
+
+@pytest.mark.parametrize("patient_id", ["../../x", "/etc/x", "a/b", ".", ""])
+def test_a_listed_id_that_leads_elsewhere_is_refused(tmp_path, patient_id):
+    (tmp_path / "a.nii.gz").write_bytes(b"")
+    (tmp_path / "inferred.csv").write_text(f"{patient_id},a.nii.gz\n")
+    with pytest.raises(DataError, match="is not a file name"):
+        predictions.find(tmp_path)
