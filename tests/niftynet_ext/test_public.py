@@ -37,6 +37,7 @@ def test_the_import_is_light():
     assert done.stdout.strip() == "set()", done.stderr
 
 
+@pytest.mark.slow  # starts TensorFlow in a process of its own
 def test_networks_bring_tensorflow():
     done = run_python(
         "import sys, niftynet_ext\n"

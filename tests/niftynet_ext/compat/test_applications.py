@@ -82,6 +82,7 @@ def write_ini(path, sections):
                 print(f"{key} = {value}", file=file)
 
 
+@pytest.mark.slow  # tests/test_main_job.py trains and infers a segmentation too
 def test_segment_application_runs_all_its_actions(data, tmp_path, run):
     """With every preprocessing and augmentation that NiftyNet has."""
     out = run(

@@ -33,6 +33,7 @@ def test_start_up_imports_neither_numpy_nor_tensorflow():
     assert out.stdout == "1 set()\n"
 
 
+@pytest.mark.slow  # starts TensorFlow twice; the other order of imports stays
 def test_tensorflow_imported_by_another_file_keeps_its_module():
     out = run(
         "exec('import tensorflow as before')\nimport niftynet\nimport tensorflow as after\n"

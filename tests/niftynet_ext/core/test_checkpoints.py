@@ -14,6 +14,7 @@ def models(tmp_path):
     return tmp_path / "models"
 
 
+@pytest.mark.slow  # starts TensorFlow; the others read recorded files
 def test_sizes_promised_to_tensorflows_own_files(tf, tmp_path):
     """Many tensors, so that keys share beginnings and the table has several blocks."""
     for number in range(300):

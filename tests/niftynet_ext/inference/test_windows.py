@@ -134,6 +134,7 @@ def test_whole_volumes_under_net_segment(infer):
     )
 
 
+@pytest.mark.slow  # placing and blending are tested without NiftyNet
 def test_blended_windows_under_net_segment(infer):
     """Zeros beyond a window change its outermost voxels, which a blend weighs least."""
     truth = infer("truth", *NO_SEAMS)

@@ -72,6 +72,7 @@ def test_losses_and_gradients_equal_the_released_code(computed, golden, loss, ke
         assert np.linalg.norm(grad - expected) <= 1e-4 * np.linalg.norm(expected), name
 
 
+@pytest.mark.slow  # builds the network several times
 def test_logits_of_an_image_do_not_depend_on_its_batch(tf, evaluate, golden):
     _, images, logits = build(tf, "densehighres3dnet_v1", (None, 32, 24, 16, 1))
     variables = {v.op.name: v for v in tf.trainable_variables()}

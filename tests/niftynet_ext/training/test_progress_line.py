@@ -131,7 +131,9 @@ def test_waiting_for_data_is_measured_apart_from_computing(tf, handler, monkeypa
     meter = Meter()
     meter.on_graph()
     sender = SimpleNamespace(outputs_collector=SimpleNamespace(variables=lambda _: {"loss": loss}))
-    with tf.Session() as session:
+    # threads of its own: what else runs in this process must not hold up the clock
+    threads = tf.ConfigProto(inter_op_parallelism_threads=4, use_per_session_threads=True)
+    with tf.Session(config=threads) as session:
         for _ in range(3):
             step = SimpleNamespace(ops_to_run={})
             meter.start(sender, step)

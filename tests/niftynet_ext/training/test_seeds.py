@@ -74,6 +74,7 @@ def train(job, iterations, **keys):
     return found
 
 
+@pytest.mark.slow  # trains four times; seeds of each part are tested without a training
 def test_two_runs_have_identical_losses_whatever_the_threads(job):
     """Initialisation, order of subjects, windows and augmentation."""
     once = train(job, ITERATIONS, seed=7, num_threads=1)
