@@ -152,7 +152,7 @@ def test_running_again_finds_nothing_to_do(job, trained):
     done = subprocess.run(
         [sys.executable, *ROUNDS], cwd=job, text=True, capture_output=True, timeout=60
     )
-    assert "are done already" in done.stdout and done.returncode == 0
+    assert "are already done" in done.stdout and done.returncode == 0
 
 
 @pytest.fixture(scope="module")

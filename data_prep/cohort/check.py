@@ -8,6 +8,7 @@ if ``preprocess`` cannot prepare it, ``warn`` if something should be looked at, 
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,10 @@ class Checked:
 
 
 def check_cohort(
-    dicom_dir: Path, out_dir: Path, parameters: Parameters, engine: Engine = ONE_PROCESS
+    dicom_dir: str | PathLike[str],
+    out_dir: str | PathLike[str],
+    parameters: Parameters,
+    engine: Engine = ONE_PROCESS,
 ) -> CheckReport:
     """Check all patients under a folder; write ``check.json`` and ``contact.png``.
 
@@ -69,6 +73,7 @@ def check_cohort(
     :param engine: where the patients are checked; by default in this process, one after another.
     :raises DataError: wrong parameters, no DICOM file, or no folder to write.
     """
+    dicom_dir, out_dir = Path(dicom_dir), Path(out_dir)
     parameters.check()
     engine.check()
     refuse_within(dicom_dir, out_dir)

@@ -50,7 +50,8 @@ def _label_findings(entry: CheckedPatient) -> list[str]:
     low, high = VOLUME_ML
     if entry.volume_ml is not None and not low <= entry.volume_ml <= high:
         texts.append(
-            f"The label has {entry.volume_ml:g} mL, expected {low:g} to {high:g}. Check that "
+            f"The label's volume is {entry.volume_ml:g} mL, expected "
+            f"{low:g} to {high:g}. Check that "
             f"{', '.join(entry.roi)} is the ROI you want (--roi)."
         )
     if entry.in_lung_box is False:

@@ -6,6 +6,7 @@ no value.
 """
 
 from enum import Enum
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -229,12 +230,12 @@ class RecordFile(_SparseContract):
     record: PatientRecord
 
 
-def read_manifest(data_dir: Path) -> Manifest:
+def read_manifest(data_dir: str | PathLike[str]) -> Manifest:
     """Read the manifest of a folder that ``preprocess`` wrote.
 
     :raises DataError: it is absent, damaged, or of a newer schema.
     """
-    return Manifest.read(data_dir / MANIFEST, _ADVICE)
+    return Manifest.read(Path(data_dir, MANIFEST), _ADVICE)
 
 
 def write_manifest(manifest: Manifest, data_dir: Path) -> None:

@@ -4,6 +4,7 @@ One patient is one job (:mod:`data_prep.cohort.job`) that returns its record; a 
 stops nothing and stays in the manifest with its reason.
 """
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,10 @@ ONE_PROCESS = Engine(workers=1)
 
 
 def prepare_cohort(
-    dicom_dir: Path, out_dir: Path, parameters: Parameters, engine: Engine = ONE_PROCESS
+    dicom_dir: str | PathLike[str],
+    out_dir: str | PathLike[str],
+    parameters: Parameters,
+    engine: Engine = ONE_PROCESS,
 ) -> Manifest:
     """Prepare all patients under a folder; write NIfTI, csv lists and ``manifest.json``.
 
@@ -48,6 +52,7 @@ def prepare_cohort(
     :return: the manifest; a cohort without one usable patient has one too.
     :raises DataError: wrong parameters, no DICOM file, or no folder to write.
     """
+    dicom_dir, out_dir = Path(dicom_dir), Path(out_dir)
     parameters.check()
     engine.check()
     refuse_within(dicom_dir, out_dir)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import astuple, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,10 @@ def _read_reference(path: Path) -> np.ndarray:
 
 
 def restore_cohort(
-    data_dir: Path, predictions_dir: Path, out_dir: Path, postfix: str = predictions.POSTFIX
+    data_dir: str | PathLike[str],
+    predictions_dir: str | PathLike[str],
+    out_dir: str | PathLike[str],
+    postfix: str = predictions.POSTFIX,
 ) -> RestoreResult:
     """Restore every predicted patient; write the masks and ``scores.csv``.
 
@@ -123,6 +127,7 @@ def restore_cohort(
     :raises DataError: no manifest, no folder of predictions, no prediction in it, or no folder
         to write.
     """
+    data_dir, predictions_dir, out_dir = Path(data_dir), Path(predictions_dir), Path(out_dir)
     records = {patient.id: patient for patient in read_manifest(data_dir).usable}
     predicted = predictions.find(predictions_dir, postfix)
     found = {name: predicted[name] for name in records if name in predicted}

@@ -29,9 +29,9 @@ PAPER_SHARES: Split = (
 """:data:`PAPER_SPLIT` as shares of a cohort of any size."""
 
 _WITHOUT = {
-    "Training": "`net_segment train` then trains on all patients, those of the other sets too",
-    "Validation": "training then stops at its start unless validation_every_n = -1",
-    "Inference": "`net_segment inference` then takes all patients, those trained on too",
+    "Training": "`net_segment train` then trains on all patients, also of the other sets",
+    "Validation": "training then stops at the start unless validation_every_n = -1",
+    "Inference": "`net_segment inference` then takes all patients, also those of the training",
 }
 """What NiftyNet 0.6.0 does where a phase has no patient (image_sets_partitioner.py)."""
 
@@ -120,7 +120,9 @@ def split_warnings(phases: list[Phase], labelled: int, split: Split) -> list[str
     :param labelled: how many of these have a label, and so take part in the split.
     :param split: shares or numbers of patients.
     """
-    given = "--split " + " ".join(f"{number:.3g}" for number in split)
+    given = "--split " + " ".join(f"{number:.10g}" for number in split)
+    if tuple(split) == PAPER_SHARES:
+        given = f"the default split ({' : '.join(map(str, PAPER_SPLIT))})"
     texts, unused = [], phases.count(UNUSED)
     if unused:
         texts.append(
@@ -130,8 +132,8 @@ def split_warnings(phases: list[Phase], labelled: int, split: Split) -> list[str
         )
     elif labelled and not are_shares(split) and sum(split) > labelled:
         texts.append(
-            f"{given} are {sum(split):g} patients, found {labelled} with a label: these were "
-            "split in the same proportions."
+            f"{given} asks for {sum(split):g} patients, but only {labelled} have a label: they "
+            "were split in the same proportions."
         )
     return texts + [
         f"No patient is for {phase}: {_WITHOUT[phase]}. Add patients, or change {given}."
@@ -149,7 +151,9 @@ def read_ids(path: Path) -> list[str]:
         with path.open(newline="", encoding="utf-8") as stream:
             ids = [row[0].strip() for row in csv.reader(stream) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({error}). Run preprocess again.") from error
+        raise DataError(
+            f"{path} cannot be read ({error}). Correct the path or the file."
+        ) from error
     repeated = sorted({patient_id for patient_id in ids if ids.count(patient_id) > 1})
     if repeated:
         raise DataError(
@@ -166,10 +170,12 @@ def missing_ids(split_path: Path, list_paths: list[Path]) -> dict[str, list[str]
 
     :param split_path: csv file of ids and phases.
     :param list_paths: csv files of ids and images or labels.
-    :return: ids by the name of the file that lacks them; a complete file is not in it.
+    :return: ids by the name of the file that lacks them; a complete file is not in it, nor an empty
+        list, as of a cohort without labels.
     :raises DataError: see :func:`read_ids`.
     """
     ids = {path: read_ids(path) for path in [split_path, *list_paths]}
+    ids = {path: listed for path, listed in ids.items() if listed or path == split_path}
     all_ids = list(dict.fromkeys(name for listed in ids.values() for name in listed))
     lacking = {
         path.name: [name for name in all_ids if name not in set(listed)]

@@ -7,7 +7,7 @@ from data_prep.core.console import count_of
 from data_prep.core.exit_codes import ExitCode
 
 HELP = "write synthetic DICOM patients"
-AFTER_INTERRUPT = "Run the same command again to resume."
+AFTER_INTERRUPT = "Run the same command again; it starts over."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

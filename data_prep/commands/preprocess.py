@@ -9,7 +9,7 @@ from data_prep.commands import shared
 from data_prep.core.console import count_of
 from data_prep.core.exit_codes import ExitCode
 
-HELP = "DICOM CT with RTSTRUCT or SEG to NIfTI and NiftyNet's lists"
+HELP = "convert DICOM CT with RTSTRUCT or SEG to NIfTI, with NiftyNet's lists"
 AFTER_INTERRUPT = "Run the same command again to resume."
 
 
@@ -63,11 +63,12 @@ def run(options: argparse.Namespace) -> ExitCode:
     if not options.json:
         labelled = any(record.roi for record in usable)
         print(
-            f"Prepared {len(usable)} of {count_of(len(manifest.patients), 'patient')}, in "
+            f"Prepared {len(usable)} of {count_of(len(manifest.patients), 'patient')} in "
             f"{options.out}. "
             f"{next_step(options.out.resolve(), labelled)}"
         )
-    return ExitCode.OK
+    failed = any(record.status is manifests.Status.FAILED for record in manifest.patients)
+    return ExitCode.FAILED if failed else ExitCode.OK
 
 
 def next_step(out_dir: Path, labelled: bool) -> str:

@@ -8,7 +8,7 @@ from data_prep.core.console import count_of
 from data_prep.core.exit_codes import ExitCode
 from data_prep.core.predictions import POSTFIX
 
-HELP = "NiftyNet's probabilities to masks on the CTs' own grids, with Dice3D"
+HELP = "turn NiftyNet's probabilities into masks on the CTs' own grids; compute Dice3D"
 AFTER_INTERRUPT = "Run the same command again to resume."
 
 

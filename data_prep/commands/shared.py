@@ -44,18 +44,20 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--roi",
         default="",
         metavar="REGEX|FILE.json",
-        help="whole name of the ROI, in any case, or a rule file (default: GTV-1 in any spelling)",
+        help="regular expression for the ROI's whole name (upper and lower case are equal), or a "
+        "rule file (default: GTV-1 in any spelling)",
     )
     parser.add_argument(
         "--policy",
         choices=POLICIES,
         default="one",
-        help="if several ROIs match: refuse, take the first, or their union (default: refuse)",
+        help="if several ROIs match: refuse the patient (one), use the first, or use their union "
+        "(default: one)",
     )
     parser.add_argument(
         "--allow-unlabelled",
         action="store_true",
-        help="accept CTs without an ROI, for inference",
+        help="accept patients without RTSTRUCT and SEG, for inference",
     )
     parser.add_argument(
         "--resample-oblique",
@@ -108,7 +110,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="number of processes (default: one per core; one for a few patients)",
+        help="number of processes (default: one per core, at most one for every four patients)",
     )
     parser.add_argument(
         "--memory",

@@ -51,7 +51,7 @@ class Contract(Part):
         if isinstance(found, int) and not isinstance(found, bool) and found > cls.SCHEMA:
             raise NewerSchemaError(
                 f"{path} has {KEY} {found}, expected at most {cls.SCHEMA}: it is meant for a newer "
-                "version of this software. Update this software."
+                "version. Update niftynet-ext."
             )
         if found != cls.SCHEMA:
             raise DataError(f"{path} has {KEY} {found!r}, expected {cls.SCHEMA}. {advice}")
@@ -89,7 +89,7 @@ def read_json_object(path: Path, advice: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"No {path}. {advice}") from error
+        raise DataError(f"{path} does not exist. {advice}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). {advice}") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deeply

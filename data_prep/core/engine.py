@@ -41,6 +41,9 @@ Run = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]]
 class Engine:
     """Where jobs run.
 
+    Local processes import the script that starts them: in a script, call what uses an engine below
+    ``if __name__ == "__main__":``.
+
     :param workers: number of local processes; None for one per core, as far as the number of jobs
         and the memory allow.
     :param memory_gb: bound of each local worker, or of this process where it is the only one; an

@@ -34,7 +34,9 @@ def find(folder: Path, postfix: str = POSTFIX) -> dict[str, Path]:
         leads to another folder.
     """
     if not folder.is_dir():
-        raise DataError(f"No folder {folder}. Give the folder that holds one volume per patient.")
+        raise DataError(
+            f"Folder {folder} does not exist. Give the folder that holds one volume per patient."
+        )
     listing = folder / INFERRED_LIST
     if listing.is_file():
         with listing.open(newline="", encoding="utf-8") as stream:

@@ -85,7 +85,7 @@ class Progress:
             speed = f"{rate / 1e6:.1f} MB/s"
         else:
             finished, total = f"{done}", f"{self.total} {self.unit}"
-            speed = f"{rate * 60:.3g} a minute"
+            speed = f"{rate * 60:.3g} per minute"
         return f"{finished} of {total}, {speed}, {left} left"
 
 

@@ -43,7 +43,7 @@ def attempt(function: Callable[[Any], Any], job: Any, memory_gb: float) -> Any:
             return function(job)
     except MemoryError:
         return Failure(
-            f"More memory was needed than the bound of {memory_gb:g} GB. Run again with more "
+            f"The memory limit of {memory_gb:g} GB was exceeded. Run again with more "
             "--memory and fewer --workers."
         )
 

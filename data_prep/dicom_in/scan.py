@@ -162,7 +162,9 @@ def scan(root: Path, run: Run = here) -> tuple[list[PatientFiles], list[str], in
     :raises DataError: the folder is absent.
     """
     if not root.is_dir():
-        raise DataError(f"No folder {root}. Name the folder that holds the patients' DICOM files.")
+        raise DataError(
+            f"Folder {root} does not exist. Name the folder that holds the patients' DICOM files."
+        )
     paths = list(_files(root))
     jobs = [(root, paths[k : k + PART_FILES]) for k in range(0, len(paths), PART_FILES)]
     parts = dict(run(_scan_part, jobs))

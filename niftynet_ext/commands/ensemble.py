@@ -24,7 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one folder of probability maps for each model",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--method", choices=METHODS, default="mean", help="default: %(default)s")
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default="mean",
+        help="mean of the probabilities, or share of votes (default: %(default)s)",
+    )
     parser.add_argument(
         "--weights",
         nargs="+",

@@ -51,5 +51,5 @@ def run(options: argparse.Namespace) -> ExitCode:
         print_json(read_evaluation(options.out).as_json())
     else:
         tables.print_tables(found, results_console(shared.PAPER_WIDTH))
-        print(f"Per slice, per patient and cohort, as CSV and JSON: {options.out}")
+        print(f"CSV and JSON files (slices, patients, cohort) are in {options.out}.")
     return ExitCode.OK

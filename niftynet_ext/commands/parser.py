@@ -1,6 +1,7 @@
 """``net_lung``: the one command line of both packages."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -106,12 +107,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(module, options)
 
 
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""Nobody's input is wrong where the disk is full or broken."""
+
+
+def _code_of(error: Exception) -> ExitCode:
+    if isinstance(error, NetLungError):
+        return error.exit_code
+    is_disk = isinstance(error, OSError) and error.errno in DISK_FAULTS
+    return ExitCode.FAILED if is_disk else ExitCode.WRONG_INPUT
+
+
 def run_command(module: ModuleType, options: argparse.Namespace) -> int:
     """Run a command module; turn every error into one line and an exit code."""
     try:
         return int(module.run(options))
     except (NetLungError, OSError, ValueError) as error:
-        code = error.exit_code if isinstance(error, NetLungError) else ExitCode.WRONG_INPUT
+        if isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return int(ExitCode.OK)
+        code = _code_of(error)
         message = " ".join(str(error).split()).removeprefix("error: ")
         print(f"{PROGRAM} {options.command}: {message}", file=sys.stderr)
         return int(code)

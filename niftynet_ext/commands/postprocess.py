@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     shared.add_references(parser, "Validation")
     parser.add_argument(
-        "--predictions", type=Path, required=True, metavar="FOLDER", help="one model's"
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="one model's folder of masks or probabilities",
     )
     parser.add_argument(
         "--steps",
@@ -42,5 +46,5 @@ def run(options: argparse.Namespace) -> ExitCode:
         options.set,
     )
     tables.print_tables(found, results_console(shared.PAPER_WIDTH))
-    print(f"Masks, CSV and JSON: {options.out}")
+    print(f"Masks, CSV and JSON files are in {options.out}.")
     return ExitCode.OK

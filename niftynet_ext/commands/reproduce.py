@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the paper's iterations (default: %(default)s)",
     )
     parser.add_argument(
-        "--config-dir", type=Path, help="folder of the networks' ini files (default: the shipped)"
+        "--config-dir",
+        type=Path,
+        help="folder of the networks' ini files (default: the shipped ones)",
     )
 
 

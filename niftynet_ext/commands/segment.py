@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps",
         default="",
         metavar="'STEP ...'",
-        help="post-processing, as of net_lung postprocess (default: none)",
+        help="post-processing, as in net_lung postprocess (default: none)",
     )
     parser.add_argument(
         "--windows",

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from data_prep.commands.shared import add_json, print_json, results_console
+from data_prep.core.errors import DataError
 from data_prep.core.exit_codes import ExitCode
 from niftynet_ext.commands import shared
 from niftynet_ext.core.paper import PAPER_PLAN
@@ -35,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=int,
         metavar="N",
-        default=[stage.last for stage in PAPER_PLAN],
-        help="checkpoints, with -c (default: the paper's, %(default)s)",
+        help="checkpoints, with -c (default: the paper's: "
+        f"{' '.join(str(stage.last) for stage in PAPER_PLAN)})",
     )
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     add_json(parser)
@@ -47,9 +48,16 @@ def run(options: argparse.Namespace) -> ExitCode:
     from niftynet_ext.study import select, tables
     from niftynet_ext.study.scoring import parse_model
 
+    if options.iterations and not options.config:
+        raise DataError(
+            "--iterations belongs to -c: --predictions name checkpoints by their folder."
+        )
     if options.config:
         models = select.infer_all(
-            options.config, options.iterations, options.references, options.set
+            options.config,
+            options.iterations or [stage.last for stage in PAPER_PLAN],
+            options.references,
+            options.set,
         )
     else:
         models = [parse_model(text) for text in options.predictions]

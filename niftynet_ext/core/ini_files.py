@@ -32,7 +32,9 @@ def read(name: str) -> str:
     :raises DataError: there is none of this name.
     """
     if name not in names():
-        raise DataError(f"No ini file {name!r} is shipped. Choose one of {', '.join(names())}.")
+        raise DataError(
+            f"There is no shipped ini file {name!r}. Choose one of {', '.join(names())}."
+        )
     return (folder() / f"{name}.ini").read_text(encoding="utf-8")
 
 
@@ -51,7 +53,7 @@ def with_paths(name: str, data_dir: Path, models_dir: Path) -> str:
     for path in (data_dir, models_dir):
         if "%" in str(path) or str(path) != str(path).strip() or "\n" in str(path):
             raise DataError(
-                f"{path}: NiftyNet cannot read a path with %, a line break or a blank at its end "
+                f"{path}: NiftyNet cannot read a path with %, a line break, or a space at an end "
                 "from an ini file. Choose another folder."
             )
     values = {

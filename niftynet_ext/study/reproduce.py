@@ -88,14 +88,14 @@ class Study:
         words = shlex.split(arguments)
         line = shlex.join(["net_lung", *words])
         is_done = line in self.record.done
-        print(f"\n{'(done) ' if is_done else ''}$ {line}", flush=True)
+        print(f"\n{'(done) ' if is_done else ''}$ {line}", file=sys.stderr, flush=True)
         if is_done:
             return
         code = subprocess.run([*NET_LUNG, *words]).returncode
         if code:
             raise StepFailedError(
-                f"The command above ended with exit code {code}. Fix what its message says and run "
-                "the same command again: it resumes there."
+                f"The command above ended with exit code {code}. Fix the problem "
+                "reported above, then run the same command again to resume."
             )
         self.record = StudyRecord(
             cohort=self.record.cohort,
@@ -145,10 +145,14 @@ def reproduce(cohort: str, scale: float, config_dir: str | PathLike[str]) -> Non
     :param config_dir: folder of the shipped ini files
     :raises DataError: a command failed; its own message is on the screen
     """
+    sources = [Path(config_dir, f"{name}.ini") for name in STUDIED_NETWORKS]
+    for source in sources:
+        if not source.is_file():
+            raise DataError(f"--config-dir {config_dir}: {source.name} does not exist there.")
     study = Study(cohort, scale)
-    configs = [Path("config", f"{name}.ini") for name in STUDIED_NETWORKS]
-    for path in configs:
-        write_config(Path(config_dir, path.name), path, _PHANTOM_KEYS if cohort == PHANTOM else {})
+    configs = [Path("config", source.name) for source in sources]
+    for source, path in zip(sources, configs, strict=True):
+        write_config(source, path, _PHANTOM_KEYS if cohort == PHANTOM else {})
     _prepare_data(study, cohort)
     plan = " ".join(f"{stage.loss}:{stage.last}" for stage in study.plan)
     for path in configs:

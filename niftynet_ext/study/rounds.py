@@ -31,6 +31,9 @@ CAUSE = re.compile(r"^(?:error: |[\w.]+(?:Error|Exception)\b: |CRITICAL:niftynet
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Escape sequences that colour the text on a terminal."""
 
+ERRORS_SHOWN, LAST_LINES_SHOWN = 4, 15
+"""How much of a log an error message quotes: its first errors, or its last lines."""
+
 _SHOWN = (PROGRESS_PREFIX, CHECK_PREFIX)
 _PLAN_EXAMPLE = "'DiceForeground:20000 Focal:30000'"
 
@@ -68,7 +71,7 @@ def read_folders(config: str | PathLike[str]) -> tuple[Path, Path | None]:
     parser = configparser.ConfigParser(interpolation=None)
     try:
         if not parser.read(config, encoding="utf-8"):
-            raise RoundsError(f"{config}: no such ini file")
+            raise RoundsError(f"{config} does not exist. Give the ini file of the network.")
     except (configparser.Error, UnicodeDecodeError) as error:
         raise RoundsError(f"{config} is not an ini file: {error}") from error
     folder = parser.get("SYSTEM", "model_dir", fallback="")
@@ -118,7 +121,7 @@ def run_command(words: Sequence[str], log_path: Path) -> int:
     script = str(beside_python) if beside_python.exists() else shutil.which(words[0])
     if not script:
         raise RoundsError("net_segment not found: install niftynet into this environment")
-    live = sys.stdout.isatty()
+    live = sys.stderr.isatty()
     with open(log_path, "ab", buffering=0) as log:
         keep(log, f"$ {shlex.join(words)}\n")
         process = subprocess.Popen(
@@ -137,6 +140,7 @@ def run_command(words: Sequence[str], log_path: Path) -> int:
                     print(
                         f"\r\033[K{line.rstrip()}" if live else line.rstrip(),
                         end="" if rewritten else "\n",
+                        file=sys.stderr,
                         flush=True,
                     )
         except KeyboardInterrupt:  # NiftyNet received it too, and is writing its checkpoint
@@ -144,7 +148,7 @@ def run_command(words: Sequence[str], log_path: Path) -> int:
             raise
         finally:
             if live:
-                print()
+                print(file=sys.stderr)
         return process.wait()
 
 
@@ -157,7 +161,7 @@ def keep(log: RawIOBase, text: str) -> None:
     try:
         log.write(text.encode("utf-8", "replace"))
     except OSError:
-        print(text, end="", flush=True)
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 def explain(stage: Stage, code: int, log: str, log_path: Path, advanced: bool) -> str:
@@ -169,10 +173,7 @@ def explain(stage: Stage, code: int, log: str, log_path: Path, advanced: bool) -
     :param log_path: file of the log
     :param advanced: whether the call wrote a checkpoint
     """
-    lines = [TERMINAL_COLOURS.sub("", line).rstrip() for line in log.splitlines()]
-    causes = list(dict.fromkeys(line for line in lines if CAUSE.match(line)))
-    refusals = [line.removeprefix("error: ") for line in causes if line.startswith("error: ")]
-    causes = refusals or causes[:4] or lines[-15:]
+    causes = causes_in(log)
     advice = (
         "resume from the last checkpoint" if advanced else "try again after you have fixed this"
     )
@@ -184,6 +185,18 @@ def explain(stage: Stage, code: int, log: str, log_path: Path, advanced: bool) -
             f"is {log_path}. Run the same command to {advice}.",
         ]
     )
+
+
+def causes_in(log: str) -> list[str]:
+    """Return why a call of NiftyNet failed: refusals, else the first errors, else the last lines.
+
+    :param log: what the call printed
+    """
+    lines = [TERMINAL_COLOURS.sub("", line).rstrip() for line in log.splitlines()]
+    errors = list(dict.fromkeys(line for line in lines if CAUSE.match(line)))
+    refusals = [line.removeprefix("error: ") for line in errors if line.startswith("error: ")]
+    found = refusals or errors[:ERRORS_SHOWN] or lines[-LAST_LINES_SHOWN:]
+    return [f"{line}." if line[-1:].isalnum() or line[-1:] == ")" else line for line in found]
 
 
 def train_in_rounds(
@@ -207,9 +220,9 @@ def train_in_rounds(
     split_file = _given_split(overrides) or split_file
     if split_file and not split_file.is_file() and not dry_run:
         raise RoundsError(
-            f"{config}: dataset_split_file does not exist: {split_file}\nWrite it with "
+            f"{config}: dataset_split_file does not exist: {split_file}.\nWrite it with "
             "`net_lung preprocess`; without it NiftyNet would train on all patients, including "
-            "those of the test set"
+            "those of the test set."
         )
     flags: list[str] = []
     if model_dir:
@@ -221,10 +234,10 @@ def train_in_rounds(
     start = checkpoints.latest(folder) or 0
     remaining = [stage for stage in plan if stage.last > start]
     if not remaining:
-        print(f"{folder}: all {plan[-1].last} iterations are done already")
+        print(f"{folder}: all {plan[-1].last} iterations are already done")
     for stage in remaining:
         words = command(config, stage, start, flags)
-        print(shlex.join(words), flush=True)
+        print(shlex.join(words), file=None if dry_run else sys.stderr, flush=True)
         if not dry_run:
             _train_stage(words, stage, start, folder)
         start = stage.last

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,10 @@ class SegmentOptions:
 
 
 def segment(
-    dicom_dir: Path, models: list[str], out_dir: Path, options: SegmentOptions
+    dicom_dir: str | PathLike[str],
+    models: list[str],
+    out_dir: str | PathLike[str],
+    options: SegmentOptions = SegmentOptions(),
 ) -> SegmentSummary:
     """Segment one patient's CT and write the mask in every format, with a summary.
 
@@ -82,6 +86,7 @@ def segment(
     :return: the summary, as in ``summary.json``.
     :raises DataError: the patient, a model or the output cannot be used.
     """
+    dicom_dir, out_dir = Path(dicom_dir), Path(out_dir)
     if not re.fullmatch(_LABEL, options.label):
         raise DataError(
             f"--label '{options.label}': expected 1 to 64 printable ASCII characters other than a "
@@ -132,7 +137,8 @@ def segment(
 
 
 def _parameters(
-    models: list[TrainedModel], options: SegmentOptions
+    models: list[TrainedModel],
+    options: SegmentOptions = SegmentOptions(),
 ) -> tuple[Parameters, list[str]]:
     """Return how to prepare the CT, as for the training unless asked otherwise, and warnings.
 

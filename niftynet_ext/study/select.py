@@ -1,6 +1,7 @@
 """Select each model's best checkpoint, by Dice3D on the validation patients (paper 4.3)."""
 
 import shlex
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -106,7 +107,7 @@ def infer(
             "--save_seg_dir",
             str(folder),
         ]
-        print(shlex.join(words), flush=True)
+        print(shlex.join(words), file=sys.stderr, flush=True)
         code = rounds.run_command(words, log)
         if code or not _complete(folder, wanted):
             raise StepFailedError(

@@ -22,9 +22,6 @@ from niftynet_ext.training.preparation import Preparation
 SETTINGS = "settings_training.txt"
 """What NiftyNet notes of a training, in the model folder."""
 
-LINES_SHOWN = 3
-"""How many lines of a log without an error stand in the message."""
-
 _NETWORK_KEYS = (
     "name",
     "activation_function",
@@ -159,12 +156,10 @@ def infer(model: TrainedModel, images_csv: Path, work_dir: Path, windows: str) -
     output = work_dir / "output"
     found = predictions.find(output) if output.is_dir() else {}
     if not found:  # NiftyNet ends with exit code 0 when a session fails
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        lines = [rounds.TERMINAL_COLOURS.sub("", line).rstrip() for line in lines]
-        causes = [line for line in lines if rounds.CAUSE.match(line)][:2] or lines[-LINES_SHOWN:]
+        causes = rounds.causes_in(log.read_text(encoding="utf-8", errors="replace"))
         raise DataError(
             f"--model {model.folder}: net_segment inference wrote no output: {' '.join(causes)} "
-            "Fix what it names; `net_segment inference` with the training's ini file shows more."
+            "Fix this problem; `net_segment inference` with the training's ini file shows more."
         )
     return found
 

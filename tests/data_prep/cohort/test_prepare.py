@@ -259,7 +259,7 @@ def test_wrong_parameters(tmp_path, parameters, message):
 
 
 def test_wrong_folders(tmp_path, dicom):
-    with pytest.raises(DataError, match="No folder"):
+    with pytest.raises(DataError, match="Folder .* does not exist"):
         prepare_cohort(tmp_path / "absent", tmp_path / "out", Parameters())
     (tmp_path / "file").touch()
     for name in ("file", "file/below"):

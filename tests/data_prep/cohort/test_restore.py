@@ -188,7 +188,7 @@ def test_damaged_prediction_fails_alone(prepared, tmp_path):
 
 
 def test_what_is_absent_is_named(prepared, tmp_path):
-    with pytest.raises(DataError, match="No folder"):
+    with pytest.raises(DataError, match="Folder .* does not exist"):
         restore.restore_cohort(prepared, tmp_path / "absent", tmp_path / "out")
     with pytest.raises(DataError, match="No prediction in"):
         restore.restore_cohort(prepared, prepared, tmp_path / "out")

@@ -120,7 +120,9 @@ def test_a_wrong_folder_is_one_paragraph_without_traceback(root, tmp_path):
         text=True,
     )
     assert run.returncode == 2
-    assert run.stderr.startswith(f"net_lung preprocess: No folder {tmp_path / 'absent'}.")
+    assert run.stderr.startswith(
+        f"net_lung preprocess: Folder {tmp_path / 'absent'} does not exist."
+    )
     assert run.stderr.count("\n") == 1
 
 
@@ -140,7 +142,7 @@ def test_a_wrong_folder_is_one_paragraph_without_traceback(root, tmp_path):
             "restore --data data --predictions nn --out file",
             "--out file cannot be",
         ),
-        ("restore --data file --predictions nn --out new", "No file/manifest.json"),
+        ("restore --data file --predictions nn --out new", "file/manifest.json does not exist"),
         ("picture --data data --masks masks --out file/a.png", "file"),
     ],
 )

@@ -52,7 +52,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, text, message):
 
 
 def test_an_absent_file(tmp_path):
-    with pytest.raises(DataError, match="No .*recipe.json. Make it again."):
+    with pytest.raises(DataError, match="recipe.json does not exist. Make it again."):
         Recipe.read(tmp_path / "recipe.json", ADVICE)
 
 

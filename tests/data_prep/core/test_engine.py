@@ -37,14 +37,14 @@ def test_a_worker_that_dies_fails_only_its_own_job():
     assert {jobs[k] for k, result in results.items() if result == jobs[k]} == set("abcd")
     assert results[1] == Failure("Unexpected ValueError: boom")
     assert "worker process died (exit code 1)" in results[2].reason
-    assert "More memory was needed than the bound of 0.6 GB" in results[4].reason
+    assert "The memory limit of 0.6 GB was exceeded" in results[4].reason
 
 
 def test_the_only_worker_has_a_bound_too_and_only_while_it_works():
     before = resource.getrlimit(resource.RLIMIT_DATA)
     found = run_all(Engine(workers=1, memory_gb=0.6), fragile, ["a", "eat", "b"])
     assert (found[0], found[2]) == ("a", "b")
-    assert "More memory was needed than the bound of 0.6 GB" in found[1].reason
+    assert "The memory limit of 0.6 GB was exceeded" in found[1].reason
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     assert run_all(Engine(workers=1, memory_gb=1e9), fragile, ["a"]) == {0: "a"}
 

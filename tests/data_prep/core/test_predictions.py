@@ -54,7 +54,7 @@ def test_two_volumes_of_one_patient_are_refused(tmp_path):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(DataError, match="No folder"):
+    with pytest.raises(DataError, match="Folder .* does not exist"):
         predictions.find(tmp_path / "absent")
 
 

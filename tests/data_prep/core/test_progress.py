@@ -22,8 +22,8 @@ def test_lines_have_rate_and_remaining_time_and_come_seldom(monkeypatch):
     steps = [(0, 4), (3, 5), (20, 8), (25, 9), (60, 40)]  # four were done before this run
     text = shown(monkeypatch, io.StringIO(), "patients", steps, 40)
     assert text.splitlines() == [
-        "Preparing: 8 of 40 patients, 12 a minute, 0:02:40 left",
-        "Preparing: 40 of 40 patients, 36 a minute, 0:00:00 left",
+        "Preparing: 8 of 40 patients, 12 per minute, 0:02:40 left",
+        "Preparing: 40 of 40 patients, 36 per minute, 0:00:00 left",
     ]
 
 

@@ -115,5 +115,5 @@ def test_a_rule_file_may_state_its_schema(tmp_path):
 
 
 def test_an_absent_rule_file(tmp_path):
-    with pytest.raises(DataError, match=r"No .*none\.json. Expected an ROI rule"):
+    with pytest.raises(DataError, match=r"none\.json does not exist\. Expected an ROI rule"):
         parse_rule(str(tmp_path / "none.json"))

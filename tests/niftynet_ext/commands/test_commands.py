@@ -25,7 +25,7 @@ def test_commands_print_what_they_found(study, capsys):
     out, combined = study.folder / "out", study.folder / "ensemble"
     assert run("evaluate", *references, "--predictions", *folders, "--out", out) == 0
     printed = capsys.readouterr().out
-    assert "Wilcoxon" in printed and f"as CSV and JSON: {out}" in printed
+    assert "Wilcoxon" in printed and f"(slices, patients, cohort) are in {out}." in printed
     assert run("report", "--evaluation", out) == 0
     assert f"The report is {out / 'report.html'}" in capsys.readouterr().out
     assert run("ensemble", "--predictions", *folders, "--out", combined) == 0
@@ -41,7 +41,7 @@ def test_commands_print_what_they_found(study, capsys):
 def test_errors_are_an_exit_code_and_one_line(study, capsys):
     words = "--references", study.references, "--predictions", "absent", "--out", study.folder
     assert run("evaluate", *words) == 2
-    assert capsys.readouterr().err.startswith("net_lung evaluate: No folder absent")
+    assert capsys.readouterr().err.startswith("net_lung evaluate: Folder absent does not exist")
 
 
 def test_make_ensemble_asks_for_the_models(root):

@@ -34,7 +34,7 @@ def test_only_paths_change(name, tmp_path, monkeypatch, capsys):
     assert ini["LABEL"]["csv_file"] == str(tmp_path / "my data" / "label.csv")
     assert ini["SYSTEM"]["dataset_split_file"] == str(tmp_path / "my data" / "split.csv")
     assert ini["SYSTEM"]["model_dir"] == str(tmp_path / "trained" / name)
-    assert "Next: net_lung train -c sub/net.ini" in capsys.readouterr().out
+    assert "Next: net_lung preprocess --dicom DIR --out my data" in capsys.readouterr().out
 
 
 def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path, monkeypatch, capsys):
@@ -58,7 +58,10 @@ def test_names_are_listed_for_people_and_programs(capsys):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["densehighresnet"], "No ini file 'densehighresnet' is shipped. Choose one of demo,"),
+        (
+            ["densehighresnet"],
+            "There is no shipped ini file 'densehighresnet'. Choose one of demo,",
+        ),
         ([], "NAME is missing"),
         (["demo", "--data", "50%"], "50%: NiftyNet cannot read a path with %"),
     ],

@@ -122,7 +122,7 @@ def test_wrong_calls(models, tmp_path):
     with pytest.raises(DataError, match=r"found 1 folder \(.*v1\), expected two or more"):
         ensemble(models[:1], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(DataError, match="No folder"):
+    with pytest.raises(DataError, match="Folder .* does not exist"):
         ensemble([models[0], tmp_path / "absent"], tmp_path / "out")
 
 

@@ -196,7 +196,7 @@ def test_only_the_models_asked_for_are_compared(study):
 @pytest.mark.parametrize(
     "folders, only_set, message",
     [
-        (["absent"], None, "No folder absent"),
+        (["absent"], None, "Folder absent does not exist"),
         (["a=x", "a=y"], None, "a is given more than once"),
         (["V"], "Training", "no patient to score"),
     ],
