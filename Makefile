@@ -35,14 +35,15 @@ READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help install demo download check segment reproduce preprocess train inference restore \
-  evaluate select ensemble postprocess report bench test test-all test-matrix lint docs clean
+  evaluate select ensemble postprocess report bench test test-all test-long test-matrix lint docs clean
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo                         synthetic patients through the whole path, in minutes
 ## make test                         lint and tests, at most 7 minutes
-## make test-all                     lint and all tests, also those that take minutes; coverage
+## make test-all                     lint, documentation, also the tests that rarely break; coverage
+## make test-long                    the tutorial, the whole study on phantoms, many kills: an hour
 ## make test-matrix                  plugins and compatibility on every Python and TensorFlow here
 ## make docs                         the documentation as HTML, in docs/_build/html
 ## make download DICOM=DIR           NSCLC-Radiomics from the NCI's commons; asks first
@@ -138,6 +139,9 @@ test: lint
 
 test-all: lint docs
 	$(PYTEST) --slow --cov $(ARGS)
+
+test-long: lint
+	$(PYTEST) -m long --long $(ARGS)
 
 test-matrix:
 	$(PYTHON) tests/matrix.py $(ARGS)

@@ -22,7 +22,8 @@ SHARED = ROOT.parent / "shared"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="also run what takes minutes")
+    parser.addoption("--slow", action="store_true", help="also run what rarely breaks")
+    parser.addoption("--long", action="store_true", help="also run what takes many minutes each")
 
 
 # The modules that take longest begin first: with `--dist loadscope --no-loadscope-reorder` a worker
@@ -43,10 +44,11 @@ def pytest_collection_modifyitems(config, items):
         return places[0] if places else len(LONGEST)
 
     items.sort(key=rank)
-    if not config.getoption("--slow"):
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="slow: give --slow"))
+    for name in ("slow", "long"):
+        if not config.getoption(f"--{name}"):
+            for item in items:
+                if item.get_closest_marker(name):
+                    item.add_marker(pytest.mark.skip(reason=f"{name}: give --{name}"))
 
 
 @pytest.fixture(scope="session")

@@ -64,8 +64,8 @@ def remove_gone(earlier: Manifest | None, ids: set[str], out_dir: Path) -> list[
     present = {patient_id.lower() for patient_id in ids}  # file systems may ignore case
     faults = []
     for record in earlier.patients if earlier else ():
-        if record.id.lower() in present or not re.fullmatch(r"[A-Za-z0-9_-]+", record.id):
-            continue  # an id that is not ours may lead anywhere
+        if record.id.lower() in present:
+            continue
         ours = output_names(record.id).names().values()
         for name in record.files.names().values():
             faults += remove(out_dir, name) if name in ours else []

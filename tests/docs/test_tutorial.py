@@ -38,7 +38,7 @@ def named_files():
     return sorted(set(re.findall(r"``(demo/[\w./-]+)``", text)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_commands_run_and_write_what_the_text_names(tmp_path):
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

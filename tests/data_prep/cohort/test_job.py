@@ -83,6 +83,7 @@ def wait_for_a_record(out):
         time.sleep(0.001)
 
 
+@pytest.mark.slow  # the interruption by Ctrl-C stays
 def test_after_a_kill_a_second_run_does_the_rest(patient, tmp_path, root):
     out = tmp_path / "out"
     command = [*preprocess_many(patient, 40, out), "--workers", "1"]

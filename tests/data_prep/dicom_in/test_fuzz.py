@@ -159,7 +159,7 @@ def fuzz(patient, kind, mutants, seed):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["CT", "compressed CT", "multi-frame CT", "RTSTRUCT", "SEG"])
 @pytest.mark.parametrize(
-    ("mutants", "seed"), [(50, 0), pytest.param(500, 1, marks=pytest.mark.slow)]
+    ("mutants", "seed"), [(50, 0), pytest.param(500, 1, marks=pytest.mark.long)]
 )
 def test_no_exception_but_the_packages_own(patient, kind, mutants, seed):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

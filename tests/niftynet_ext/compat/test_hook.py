@@ -42,6 +42,7 @@ def test_tensorflow_imported_by_another_file_keeps_its_module():
     assert out.stdout.splitlines()[-1] == "False True", out.stderr
 
 
+@pytest.mark.slow  # starts TensorFlow three times
 def test_a_file_that_imports_tensorflow_before_niftynet(tmp_path):
     """As the scripts and tests of NiftyNet's time do, tf.contrib included."""
     (tmp_path / "script.py").write_text(

@@ -127,6 +127,7 @@ def infer(job):
 NO_SEAMS = ("--spatial_window_size", "20,20,16")
 
 
+@pytest.mark.slow  # trains and infers; windows are tested without NiftyNet
 def test_whole_volumes_under_net_segment(infer):
     inside = np.s_[1:-1, 1:-1]  # beyond, 20 voxels padded to 24 are seen
     assert infer("whole", "--inference_windows", "whole")[inside] == pytest.approx(

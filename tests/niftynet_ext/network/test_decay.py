@@ -23,9 +23,8 @@ def test_collects_what_there_is(tf, evaluate):
     assert len(tf.get_collection(key)) == 1
 
 
-@pytest.mark.parametrize(
-    "name", ["densehighres3dnet_v1", pytest.param("densehighres3dnet_v2", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # builds each network twice
+@pytest.mark.parametrize("name", ["densehighres3dnet_v1", "densehighres3dnet_v2"])
 def test_decay_is_the_mean_penalty_over_variables(tf, evaluate, name):
     """As NiftyNet's application adds it to the loss: the mean of scale * sum w^2 / 2 over all
     variables but the shortcut's projection."""

@@ -114,7 +114,7 @@ def test_without_cts_and_events_it_says_so(study):
 
 
 def test_no_evaluation_is_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"evaluation\.json does not exist\. Run net_lung evaluate --out"):
+    with pytest.raises(DataError, match=r"evaluation\.json does not exist\. Run"):
         report.write_report(tmp_path, tmp_path / "r.html")
     assert list(tmp_path.iterdir()) == []
 

@@ -131,7 +131,7 @@ def test_the_full_study_runs_the_papers_commands(folder, root, monkeypatch):
     assert "densehighres3dnet_v1@20000=densehighres3dnet_v1/all_20000 " in evaluate
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_study_runs_on_phantoms_and_is_not_repeated(root, tmp_path):
     def call():
         return subprocess.run(

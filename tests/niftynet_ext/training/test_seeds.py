@@ -83,7 +83,7 @@ def test_two_runs_have_identical_losses_whatever_the_threads(job):
     assert train(job, ITERATIONS, seed=8, num_threads=1) != once
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_runs_of_densehighres3dnet_have_identical_losses(job):
     job.set("NETWORK", name="densehighres3dnet_v1")
     once = train(job, 50, seed=7, num_threads=1)

@@ -90,7 +90,7 @@ def test_a_training_killed_twice_resumes_from_the_last_whole_checkpoint(slow_job
     check(slow_job, survive(slow_job, kills=2, switch=30, seed=0), switch=30)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_killed_at_twenty_random_moments_resumes_each_time(slow_job):
     check(slow_job, survive(slow_job, kills=20, switch=120, seed=1), switch=120)
 
@@ -106,6 +106,7 @@ def test_ctrl_c_saves_the_last_finished_iteration(slow_job):
     assert checkpoints.whole(slow_job.model) == [ended]
 
 
+@pytest.mark.slow  # trains; test_lock.py tests the lock itself
 def test_a_second_training_in_the_same_folder_is_refused(slow_job):
     slow_job.set("TRAINING", max_iter=100_000)
     first = slow_job.start("net_segment", "train", "-c", "net.ini", log="first.log")
@@ -213,6 +214,7 @@ def test_a_checkpoint_of_another_network_names_the_variables(job):
     )
 
 
+@pytest.mark.slow  # trains twice; NiftyNet's own behaviour
 def test_the_optimiser_is_reset_as_documented(tf, job):
     assert job.net_segment("train", "--max_iter", "3")[0] == 0
     assert (
