@@ -35,15 +35,16 @@ READY = $(VENV)/.ready-$(TF)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help install demo download check segment reproduce preprocess train inference restore \
-  evaluate select ensemble postprocess report bench test test-all test-long test-matrix lint docs clean
+  evaluate select ensemble postprocess report bench test test-all test-long coverage test-matrix lint docs clean
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo                         synthetic patients through the whole path, in minutes
-## make test                         lint and tests, at most 7 minutes
-## make test-all                     lint, documentation, also the tests that rarely break; coverage
+## make test                         lint and tests, about 7 minutes
+## make test-all                     lint, documentation, also the tests that rarely break
 ## make test-long                    the tutorial, the whole study on phantoms, many kills: an hour
+## make coverage                     how much of the code the tests of make test run
 ## make test-matrix                  plugins and compatibility on every Python and TensorFlow here
 ## make docs                         the documentation as HTML, in docs/_build/html
 ## make download DICOM=DIR           NSCLC-Radiomics from the NCI's commons; asks first
@@ -138,7 +139,10 @@ test: lint
 	$(PYTEST) $(ARGS)
 
 test-all: lint docs
-	$(PYTEST) --slow --cov $(ARGS)
+	$(PYTEST) --slow $(ARGS)
+
+coverage: $(READY)
+	$(PYTEST) --cov $(ARGS)
 
 test-long: lint
 	$(PYTEST) -m long --long $(ARGS)

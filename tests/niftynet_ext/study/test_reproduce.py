@@ -44,7 +44,7 @@ def test_what_succeeded_is_not_run_again_and_what_failed_is(folder, capfd):
     again.run("'one two'")
     again.run("three")
     assert (folder / "ran.txt").read_text() == "one two three three "
-    assert "(done) $ net_lung 'one two'" in capfd.readouterr().out
+    assert "(done) $ net_lung 'one two'" in capfd.readouterr().err
 
 
 def test_a_folder_is_of_one_cohort_and_scale(folder):

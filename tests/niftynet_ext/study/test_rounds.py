@@ -176,7 +176,7 @@ def test_a_log_without_a_cause_is_shown_at_its_end(ini, monkeypatch):
 def test_a_full_disk_sends_the_log_to_the_screen(capsys):
     with open("/dev/full", "wb", buffering=0) as log:
         rounds.keep(log, "error: no space\n")
-    assert capsys.readouterr().out == "error: no space\n"
+    assert capsys.readouterr().err == "error: no space\n"
 
 
 def test_home_in_a_model_folder(ini, calls, monkeypatch, tmp_path):
