@@ -118,6 +118,13 @@ def _code_of(error: Exception) -> ExitCode:
     return ExitCode.FAILED if is_disk else ExitCode.WRONG_INPUT
 
 
+def one_line(text: str) -> str:
+    """Return a text of several lines as one; a line without a full stop gets one."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    ended = [line if line[-1] in ".:;,!?" else f"{line}." for line in lines[:-1]]
+    return " ".join([*ended, *lines[-1:]])
+
+
 def run_command(module: ModuleType, options: argparse.Namespace) -> int:
     """Run a command module; turn every error into one line and an exit code."""
     try:
@@ -127,7 +134,7 @@ def run_command(module: ModuleType, options: argparse.Namespace) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return int(ExitCode.OK)
         code = _code_of(error)
-        message = " ".join(str(error).split()).removeprefix("error: ")
+        message = one_line(str(error)).removeprefix("error: ")
         print(f"{PROGRAM} {options.command}: {message}", file=sys.stderr)
         return int(code)
     except KeyboardInterrupt:

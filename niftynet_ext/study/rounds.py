@@ -195,8 +195,7 @@ def causes_in(log: str) -> list[str]:
     lines = [TERMINAL_COLOURS.sub("", line).rstrip() for line in log.splitlines()]
     errors = list(dict.fromkeys(line for line in lines if CAUSE.match(line)))
     refusals = [line.removeprefix("error: ") for line in errors if line.startswith("error: ")]
-    found = refusals or errors[:ERRORS_SHOWN] or lines[-LAST_LINES_SHOWN:]
-    return [f"{line}." if line[-1:].isalnum() or line[-1:] == ")" else line for line in found]
+    return refusals or errors[:ERRORS_SHOWN] or lines[-LAST_LINES_SHOWN:]
 
 
 def train_in_rounds(

@@ -158,7 +158,7 @@ def infer(model: TrainedModel, images_csv: Path, work_dir: Path, windows: str) -
     if not found:  # NiftyNet ends with exit code 0 when a session fails
         causes = rounds.causes_in(log.read_text(encoding="utf-8", errors="replace"))
         raise DataError(
-            f"--model {model.folder}: net_segment inference wrote no output: {' '.join(causes)} "
+            f"--model {model.folder}: net_segment inference wrote no output: {'; '.join(causes)}. "
             "Fix this problem; `net_segment inference` with the training's ini file shows more."
         )
     return found

@@ -155,7 +155,7 @@ def findings(numbers):
         ({"spacing_mm": [1, 1, 7.5]}, "Slices are 7.5 mm apart, expected at most 5"),
         ({"hu_range": [0, 2500]}, "run from 0 to 2500"),
         ({"hu_range": [-1024, 100]}, "run from -1024 to 100"),
-        ({"volume_ml": 0.05}, "The label has 0.05 mL"),
+        ({"volume_ml": 0.05}, "The label's volume is 0.05 mL"),
         ({"volume_ml": 2400.0}, "Check that GTV-1 is the ROI you want"),
         ({"in_lung_box": False}, "outside the box around the lungs"),
         ({"label_at_end": True}, "may be cut there"),

@@ -161,7 +161,7 @@ def test_numbers_that_the_cohort_does_not_have_are_a_warning():
     [more] = split_warnings([*PHASES, UNUSED, UNUSED], 5, (1, 1, 1))
     assert more.startswith("2 of 5 patients are in no set and in no list: --split 1 1 1 are")
     [less] = split_warnings(list(PHASES), 3, (260, 40, 40))
-    assert less.startswith("--split 260 40 40 are 340 patients, found 3 with a label: these were")
+    assert less.startswith("--split 260 40 40 asks for 340 patients, but only 3 have a label")
 
 
 def test_ids_missing_on_either_side_are_listed(tmp_path):

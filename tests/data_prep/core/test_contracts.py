@@ -37,7 +37,7 @@ def test_what_is_written_reads_back(tmp_path):
         ('{"name": "bread"}', "has schema_version None, expected 2. Make it again."),
         ('{"schema_version": 1, "name": "bread"}', "has schema_version 1, expected 2. Make"),
         ('{"schema_version": true, "name": "bread"}', "has schema_version True, expected 2"),
-        ('{"schema_version": 3}', "schema_version 3, expected at most 2: .* Update this software"),
+        ('{"schema_version": 3}', "schema_version 3, expected at most 2: .* Update niftynet-ext"),
         ('{"schema_version": 2}', r"is damaged \(name: Field required\). Make it again."),
         ('{"schema_version": 2, "name": "a", "colour": 1}', "colour: Extra inputs"),
         ('{"schema_version": 2, "name": "a", "grams": ["x"]}', r"grams\.0: "),

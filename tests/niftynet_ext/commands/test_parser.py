@@ -67,8 +67,8 @@ def test_wrong_words_are_exit_code_2(words, capsys):
 @pytest.mark.parametrize(
     ("raised", "code", "text"),
     [
-        (DataError("No file.\n  Make one."), 2, "net_lung lists: No file. Make one.\n"),
-        (OSError(28, "No space left on device", "x"), 2, "No space left on device"),
+        (DataError("No file\n  Make one."), 2, "net_lung lists: No file. Make one.\n"),
+        (OSError(28, "No space left on device", "x"), 1, "No space left on device"),
         (KeyboardInterrupt(), 130, "net_lung lists: interrupted. Run the same command again.\n"),
     ],
 )

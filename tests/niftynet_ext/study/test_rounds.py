@@ -229,7 +229,7 @@ def test_bad_plans(text, message):
 @pytest.mark.parametrize(
     "text, message",
     [
-        (None, "no such ini file"),
+        (None, "does not exist. Give the ini file"),
         ("[SYSTEM]\n", "has no model_dir"),
         ("loss = Dice\n", "is not an ini file"),
     ],

@@ -143,5 +143,5 @@ def test_a_failure_quotes_niftynets_log(monkeypatch, folder, tmp_path):
     def fail(_ini, log):
         log.write_text("loading\n\x1b[1mValueError: window too large\x1b[0m\nbye\n")
 
-    with pytest.raises(DataError, match="wrote no output: ValueError: window too large Fix"):
+    with pytest.raises(DataError, match="wrote no output: ValueError: window too large. Fix"):
         run(monkeypatch, folder, tmp_path, fail)
