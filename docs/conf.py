@@ -56,7 +56,8 @@ autodoc_typehints = "signature"
 autodoc_default_options = {
     "members": True,
     "show-inheritance": True,
-    "exclude-members": "model_config",  # Pydantic's settings of each contract
+    # settings of Pydantic; patterns that docutils would read as links
+    "exclude-members": "model_config, PatientId, FileName",
 }
 autosummary_generate = True
 # the page of a module that was removed or renamed would be a warning
