@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from docutils import nodes
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 # the start-up hook would patch what autodoc mocks: off, also when its own module is documented
@@ -28,6 +30,7 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
+smartquotes = False  # "--option" must stay two hyphens
 
 # what the plugins import; the build neither needs nor loads it
 autodoc_mock_imports = ["tensorflow", "niftynet", "tensorboard", "distributed", "idc_index_data"]
@@ -50,7 +53,12 @@ class MockedOnly:
 sys.meta_path.insert(0, MockedOnly)
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    # settings of Pydantic; patterns that docutils would read as links
+    "exclude-members": "model_config, PatientId, FileName",
+}
 autosummary_generate = True
 # the page of a module that was removed or renamed would be a warning
 shutil.rmtree(Path(__file__).with_name("generated"), ignore_errors=True)
@@ -64,3 +72,21 @@ html_css_files = ["wide_tables.css"]
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
+
+TITLES = {"Positional Arguments": "Arguments", "Named Arguments": "Options"}
+
+
+def name_options(app, doctree):
+    """Replace the titles that sphinx-argparse gives, and show usage as plain text."""
+    if app.env.docname != "commands":
+        return
+    for title in doctree.findall(nodes.title):
+        if title.astext() in TITLES:
+            title[:] = [nodes.Text(TITLES[title.astext()])]
+    for block in doctree.findall(nodes.literal_block):
+        block.setdefault("language", "text")
+
+
+def setup(app):
+    """Connect the function above, before Sphinx collects the titles."""
+    app.connect("doctree-read", name_options, priority=400)

@@ -162,7 +162,7 @@ def test_a_full_disk_keeps_the_best_checkpoint(job):
     code, text = job.run(*resume, FULL="1")
     assert code == 1 and "Traceback" not in text
     assert re.search(
-        r"^error: .*best/models/model.ckpt-4 could not be written: .*File too large",
+        r"^net_lung train: .*best/models/model.ckpt-4 could not be written: .*File too large",
         text,
         re.MULTILINE,
     )
@@ -173,7 +173,9 @@ def test_a_full_disk_keeps_the_best_checkpoint(job):
     code, text = job.run(*resume, FULL="1")
     assert code == 1
     assert re.search(
-        r"^error: .*_whole_volume could not be written: .*File too large", text, re.MULTILINE
+        r"^net_lung train: .*_whole_volume could not be written: .*File too large",
+        text,
+        re.MULTILINE,
     )
     (best / "best.json").write_text(json.dumps(record))
     assert json.loads((best / "best.json").read_text()) == record
