@@ -8,8 +8,9 @@ The names in ``__all__`` are the public interface. Each is imported when it is f
 ``import data_prep`` loads none of the libraries behind them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from data_prep.core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from data_prep.cohort.check import check_cohort
@@ -49,7 +50,7 @@ __all__ = [
     "write_seg",
 ]
 
-_HOMES = {
+_MODULES = {
     "DataError": "data_prep.core.errors",
     "Engine": "data_prep.core.engine",
     "Manifest": "data_prep.cohort.manifest",
@@ -72,16 +73,4 @@ _HOMES = {
 }
 """The module of each public name."""
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name at its first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return all names, also those that are not imported yet."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), _MODULES)

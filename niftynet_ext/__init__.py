@@ -4,14 +4,12 @@ The names below are imported at their first use: ``import niftynet_ext`` itself 
 NumPy nor TensorFlow. Only the networks bring TensorFlow. This module also runs on Python 3.7.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from data_prep.core.identity import VERSION
+from data_prep.core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from data_prep.core.errors import NetLungError
     from niftynet_ext.core.errors import RefusedError, RoundsError
     from niftynet_ext.core.paper import PAPER_PLAN, Stage
@@ -86,16 +84,4 @@ _MODULES = {
 }
 """Where each public name is defined."""
 
-
-def __getattr__(name: str) -> "Any":
-    """Import a public name at its first use (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> "list[str]":
-    """List the public names, imported or not."""
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = lazy_names(globals(), _MODULES)

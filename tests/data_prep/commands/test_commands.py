@@ -20,10 +20,10 @@ def dicom(patient):
     return made.folder.parent
 
 
-def predict(data, one, folder, factor=1):
-    label = nib.load(data / "labels" / f"{one}.nii.gz")
+def predict(data, patient_id, folder, factor=1):
+    label = nib.load(data / "labels" / f"{patient_id}.nii.gz")
     array = factor * label.get_fdata()[..., None, None].astype(np.float32)
-    nib.save(nib.Nifti1Image(array, label.affine), folder / f"{one}_niftynet_out.nii.gz")
+    nib.save(nib.Nifti1Image(array, label.affine), folder / f"{patient_id}_niftynet_out.nii.gz")
 
 
 def test_preprocess_then_restore(dicom, tmp_path, capsys):
@@ -34,14 +34,14 @@ def test_preprocess_then_restore(dicom, tmp_path, capsys):
     assert "Next:" in text
     assert "No RTSTRUCT" in text
     (tmp_path / "nn").mkdir()
-    for one in "AB":
-        predict(data, one, tmp_path / "nn")
+    for patient_id in "AB":
+        predict(data, patient_id, tmp_path / "nn")
     phases = {patient.id: patient.phase for patient in read_manifest(data).patients}
     arguments = ["--data", data, "--predictions", tmp_path / "nn", "--out", tmp_path / "out"]
     assert main(["restore", *map(str, arguments)]) == 0
     text = capsys.readouterr().out
-    for one in "AB":
-        assert f"mean of 1, {phases[one]}" in text
+    for patient_id in "AB":
+        assert f"mean of 1, {phases[patient_id]}" in text
     assert "mean of 2" not in text
     assert "No prediction for 1 patient: C" in text
     predict(data, "A", tmp_path / "nn", factor=5)
@@ -58,7 +58,8 @@ def test_options_reach_the_cohort(dicom, tmp_path):
     assert code == 0
     assert nib.load(out / "images/D.nii.gz").shape == (10, 8, 6)
     assert nib.load(out / "native/A_label.nii.gz").get_fdata().sum() == 36
-    assert (out / "split.csv").read_text() == "".join(f"{one},Inference\n" for one in "ABCD")
+    expected = "".join(f"{patient_id},Inference\n" for patient_id in "ABCD")
+    assert (out / "split.csv").read_text() == expected
 
 
 def test_spacing_method_policy_and_classes_reach_the_files(dicom, tmp_path):
@@ -74,7 +75,7 @@ def test_spacing_method_policy_and_classes_reach_the_files(dicom, tmp_path):
     for method in ("cubic", "antialiased"):
         assert main([*arguments, "--method", method, "--out", str(tmp_path / method)]) == 0
     cubic, smooth = (
-        nib.load(tmp_path / one / "images/A.nii.gz") for one in ("cubic", "antialiased")
+        nib.load(tmp_path / method / "images/A.nii.gz") for method in ("cubic", "antialiased")
     )
     np.testing.assert_allclose(cubic.header.get_zooms(), (2.2, 1.6, 2.5), rtol=1e-6)
     assert np.std(smooth.get_fdata()) < np.std(cubic.get_fdata())  # of white noise
