@@ -25,12 +25,10 @@ from data_prep.cohort.check_report import (
 )
 from data_prep.cohort.job import PRELOAD, Parameters
 from data_prep.cohort.layout import safe_ids
-from data_prep.cohort.prepare import ONE_PROCESS, find_patients, refuse_within
+from data_prep.cohort.prepare import ONE_PROCESS, find_patients, refuse_within, run_all
 from data_prep.core import files, geometry, lungs
 from data_prep.core.engine import Engine
 from data_prep.core.errors import DataError
-from data_prep.core.progress import Progress
-from data_prep.core.workers import Failure
 from data_prep.dicom_in.patient import PatientData, read_patient
 from data_prep.dicom_in.scan import PatientFiles
 from data_prep.pictures import contact_sheet
@@ -77,20 +75,12 @@ def check_cohort(
     parameters.check()
     engine.check()
     refuse_within(dicom_dir, out_dir)
-    results: dict[int, Checked] = {}
     with engine.session(PRELOAD) as run:
         patients, unreadable, others = find_patients(dicom_dir, run)
         files.make_folder(out_dir)
         ids = safe_ids(patient.name for patient in patients)
         jobs = [CheckJob(*pair, parameters) for pair in zip(ids, patients, strict=True)]
-        with Progress("Checking", len(jobs), "patients") as bar:
-            bar.update(0)
-            for number, result in run(check_patient, jobs):
-                if isinstance(result, Failure):
-                    result = _refused(jobs[number], result.reason)
-                results[number] = result
-                bar.update(len(results))
-    checked = _note_copies([results[number] for number in range(len(jobs))])
+        checked = _note_copies(run_all("Checking", check_patient, jobs, run, _refused))
     rule = job.rule_record(parameters.rule())
     entries = _note_expected([result.entry for result in checked], rule.sources)
     verdicts = Counter(entry.verdict for entry in entries)

@@ -4,9 +4,10 @@ One patient is one job (:mod:`data_prep.cohort.job`) that returns its record; a 
 stops nothing and stays in the manifest with its reason.
 """
 
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from data_prep.cohort import job
 from data_prep.cohort.job import PRELOAD, Job, Parameters
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ONE_PROCESS = Engine(workers=1)
+
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
 
 
 def prepare_cohort(
@@ -66,7 +70,7 @@ def prepare_cohort(
             Job(patient_id, patient, out_dir.resolve(), parameters)
             for patient_id, patient in zip(ids, patients, strict=True)
         ]
-        records = _run_all(jobs, run)
+        records = run_all("Preparing", job.run, jobs, run, job.failed)
     known = dealt_before(earlier, parameters.split, parameters.seed)
     volumes_ml = _label_volumes(records)
     phases = split_phases(volumes_ml, parameters.split, parameters.seed, known)
@@ -116,16 +120,30 @@ def find_patients(dicom_dir: Path, run: Run) -> tuple[list[PatientFiles], list[s
     return patients, unreadable, others
 
 
-def _run_all(jobs: list[Job], run: Run) -> list[PatientRecord]:
-    """Return the jobs' records in the order of the jobs, behind a progress bar."""
-    records: dict[int, PatientRecord] = {}
-    with Progress("Preparing", len(jobs), "patients") as bar:
+def run_all(
+    title: str,
+    function: Callable[[_Job], _Result],
+    jobs: Sequence[_Job],
+    run: Run,
+    lost: Callable[[_Job, str], _Result],
+) -> list[_Result]:
+    """Return the results in the order of the jobs, behind a progress bar.
+
+    :param title: of the progress bar.
+    :param function: what to do with a job.
+    :param jobs: one for each patient.
+    :param run: of :meth:`data_prep.core.engine.Engine.session`.
+    :param lost: the result for a job whose worker died, from the job and the reason.
+    """
+    results: dict[int, _Result] = {}
+    with Progress(title, len(jobs), "patients") as bar:
         bar.update(0)
-        for number, result in run(job.run, jobs):
-            lost = isinstance(result, Failure)
-            records[number] = job.failed(jobs[number], result.reason) if lost else result
-            bar.update(len(records))
-    return [records[number] for number in range(len(jobs))]
+        for number, result in run(function, jobs):
+            if isinstance(result, Failure):
+                result = lost(jobs[number], result.reason)
+            results[number] = result
+            bar.update(len(results))
+    return [results[number] for number in range(len(jobs))]
 
 
 def _label_volumes(records: list[PatientRecord]) -> dict[str, float]:
