@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from data_prep.cohort.manifest import Manifest, PatientFilesRecord, read_manifest
+from data_prep.core.contracts import NewerSchemaError
 from data_prep.core.errors import DataError
 
 MAX_ID_LENGTH = 64
@@ -46,9 +47,14 @@ def output_names(patient_id: str) -> PatientFilesRecord:
 
 
 def earlier_manifest(out_dir: Path) -> Manifest | None:
-    """Return the manifest of an earlier run into the folder; None without a readable one."""
+    """Return the manifest of an earlier run into the folder; None without a readable one.
+
+    :raises NewerSchemaError: a newer version wrote it, and this one would replace it.
+    """
     try:
         return read_manifest(out_dir)
+    except NewerSchemaError:
+        raise
     except DataError:
         return None
 

@@ -1,6 +1,7 @@
 import pytest
 
 from data_prep.cohort.layout import earlier_manifest, output_names, remove_gone, safe_ids
+from data_prep.core.contracts import NewerSchemaError
 from tests.support.manifests import manifest_of, record_of
 
 
@@ -51,3 +52,9 @@ def test_a_damaged_manifest_is_no_earlier_run(tmp_path):
     assert earlier_manifest(tmp_path) is None
     (tmp_path / "manifest.json").write_text("{")
     assert earlier_manifest(tmp_path) is None
+
+
+def test_a_manifest_of_a_newer_version_is_not_replaced(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"schema_version": 2}')
+    with pytest.raises(NewerSchemaError, match="Update niftynet-ext"):
+        earlier_manifest(tmp_path)
