@@ -6,7 +6,6 @@ from pathlib import Path
 from data_prep.commands import shared
 from data_prep.core.console import count_of
 from data_prep.core.exit_codes import ExitCode
-from data_prep.core.predictions import POSTFIX
 
 HELP = "turn NiftyNet's probabilities into masks on the CTs' own grids; compute Dice3D"
 AFTER_INTERRUPT = "Run the same command again to resume."
@@ -14,6 +13,8 @@ AFTER_INTERRUPT = "Run the same command again to resume."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    from data_prep.core.predictions import POSTFIX
+
     shared.add_data(parser)
     parser.add_argument("--predictions", type=Path, required=True, help="NiftyNet's save_seg_dir")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_prep.core.engine import MEMORY_GB, Engine
-from data_prep.dicom_in.rois import POLICIES
-
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from data_prep.core.engine import Engine
 
 LOG_WIDTH = 140
 """Columns of a table that is not shown on a terminal: a table in a log stays a table."""
@@ -40,6 +39,8 @@ def results_console(width: int | None = None) -> "Console":
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add the options on which ROI is the label and which CTs are accepted."""
+    from data_prep.dicom_in.rois import POLICIES
+
     parser.add_argument(
         "--roi",
         default="",
@@ -106,6 +107,8 @@ def resampling_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the options on where the work is done."""
+    from data_prep.core.engine import MEMORY_GB
+
     parser.add_argument(
         "--workers",
         type=int,
@@ -126,8 +129,10 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_engine(options: argparse.Namespace) -> Engine:
+def chosen_engine(options: argparse.Namespace) -> "Engine":
     """Return where the work is done."""
+    from data_prep.core.engine import Engine
+
     return Engine(options.workers, options.memory, options.scheduler)
 
 

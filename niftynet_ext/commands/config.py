@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from data_prep.commands import shared
-from data_prep.core import files
 from data_prep.core.errors import DataError
 from data_prep.core.exit_codes import ExitCode
 from niftynet_ext.core import ini_files
@@ -40,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Write the ini file, or list the names."""
+    from data_prep.core import files
+
     if options.list:
         names = ini_files.names()
         shared.print_json(names) if options.json else print("\n".join(names))

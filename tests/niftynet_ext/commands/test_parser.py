@@ -119,6 +119,17 @@ def test_help_imports_nothing_heavy():
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
+def test_a_command_pays_for_its_own_options_only():
+    code = (
+        "import sys\n"
+        "from niftynet_ext.commands.parser import build_parser\n"
+        "build_parser(only='train')\n"
+        "print(*(name for name in ('numpy', 'pydantic', 'pydicom') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
 def complete(line):
     """Return what a shell would offer behind a line, by argcomplete's own protocol."""
     env = {
